@@ -1,0 +1,195 @@
+"""The pipeline as every front-end gives it and every later stage reads it.
+
+Kedro's terms: a pipeline has nodes, a node reads and writes datasets, a dataset is persisted or
+lives in memory. Nothing here knows an orchestrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagforge.errors import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a node does by running something of its own; nodes of one runner may share a task.
+
+    Attributes:
+        runner: who runs it: `function` (`target` is `module:function`) or `command`.
+        target: what is run, in the runner's own spelling; empty for a command.
+        command: the words of a command, not read by a shell.
+        arguments: dataset of each function argument by name; empty when they go by position.
+    """
+
+    runner: str
+    target: str = ""
+    command: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator of the orchestrator, passed through; always a task of its own.
+
+    Attributes:
+        path: dotted path of the class.
+        arguments: keyword arguments as they stand in the definition.
+    """
+
+    path: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a pipeline.
+
+    Attributes:
+        inputs: datasets and parameters (`params:x`, `parameters`) in the order of the definition.
+        after: nodes that run earlier although no dataset says so.
+        namespace: dotted, as Kedro's; None outside any.
+        module: the Python module of its function, for grouping by module; None without one.
+        block: nodes with one block must share a task; None where it does not matter.
+        settings: what the definition writes next to the node, not yet checked.
+    """
+
+    name: str
+    action: Work | Operator
+    origin: Origin
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    namespace: str | None = None
+    module: str | None = None
+    block: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset that the catalog declares.
+
+    Attributes:
+        persisted: False when it lives in the memory of one process.
+        uri: where it is stored; None when the catalog does not say.
+        shared: concurrent runs may write it.
+    """
+
+    name: str
+    origin: Origin
+    persisted: bool = True
+    uri: str | None = None
+    format: str | None = None
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Nodes and the datasets between them; node names are unique and there is no cycle.
+
+    Attributes:
+        nodes: in the order of the definition.
+        datasets: what the catalog declares, by name.
+        front_end: which front-end made it.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    origin: Origin
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    description: str | None = None
+    front_end: str = "yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which nodes of a pipeline are wanted; each part is one filter, all must hold (Kedro)."""
+
+    tags: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    from_nodes: tuple[str, ...] = ()
+    to_nodes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.tags or self.nodes or self.from_nodes or self.to_nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How nodes are told together.
+
+    Attributes:
+        by: `tags`, `namespace`, `module`, `memory`, `none` or `map`.
+        prefixes: what a grouping tag begins with; the group's name is what follows.
+        tasks: task name to nodes (or modules), for `map`.
+        names: name for a memory group, by the name of its first node.
+        origin: where it was set, None for the default.
+    """
+
+    by: str = "tags"
+    prefixes: tuple[str, ...] = ("airflow:", "airflow.")
+    tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """Nodes that run as one task.
+
+    Attributes:
+        name: of the group, or of the node when it is alone.
+        nodes: in topological order, ties by name.
+        tags: union of the nodes' tags, sorted.
+        is_group: False for a node in no group.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    tags: tuple[str, ...]
+    is_group: bool
+
+
+def is_parameter(dataset: str) -> bool:
+    """Say whether the name of an input means a parameter, in Kedro's spelling."""
+    return dataset == "parameters" or dataset.startswith("params:")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An order between two nodes and the datasets that cause it; none for `after`."""
+
+    upstream: str
+    downstream: str
+    datasets: tuple[str, ...] = ()
+
+
+def links_of(pipeline: Pipeline) -> list[Link]:
+    """Return the order between nodes, one link a pair, in the order of the definition.
+
+    Linear in nodes, inputs and outputs. Names in `after` that are no nodes are left out: the
+    front-end has refused them.
+    """
+    producer_of = {dataset: node.name for node in pipeline.nodes for dataset in node.outputs}
+    names = {node.name for node in pipeline.nodes}
+    links: list[Link] = []
+    for node in pipeline.nodes:
+        datasets_by_producer: dict[str, list[str]] = {}
+        for dataset in node.inputs:
+            producer = producer_of.get(dataset)
+            if producer is not None and producer != node.name:
+                datasets = datasets_by_producer.setdefault(producer, [])
+                if dataset not in datasets:
+                    datasets.append(dataset)
+        for earlier in node.after:
+            if earlier in names and earlier != node.name:
+                datasets_by_producer.setdefault(earlier, [])
+        links += [
+            Link(producer, node.name, tuple(datasets))
+            for producer, datasets in datasets_by_producer.items()
+        ]
+    return links

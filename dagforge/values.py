@@ -1,0 +1,93 @@
+"""Typed values of a plan: what a setting means, before an orchestrator spells it.
+
+The macro of the same name in a target's `values.py.jinja` writes each of them as Python. Plain
+values (None, bool, int, float, str, list, dict) are literals and need no type here, nor does
+`datetime.timedelta`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """A cron schedule.
+
+    Attributes:
+        expression: five fields, as croniter reads them.
+        timezone: IANA name.
+        meaning: `interval` (a run covers the time between two firings and starts at its end) or
+            `trigger` (a run starts at each firing); Airflow 2 and 3 differ in their default.
+    """
+
+    expression: str
+    timezone: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """A schedule with a fixed distance between runs; `seconds` may have a fraction."""
+
+    seconds: float
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A point in time in a zone.
+
+    Attributes:
+        parts: year, month, day and, where they are not zero, hour, minute, second.
+        timezone: IANA name.
+    """
+
+    parts: tuple[int, ...]
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A Python object by its import path, `module:name` or `module.name`."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The result of calling a Python object with keyword arguments (typed values among them)."""
+
+    path: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A Kubernetes object: the client's model class and its fields in the client's spelling."""
+
+    type: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunValue:
+    """Something that is known when a run starts: `run_id` or `logical_date`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Text that stands in a field which the orchestrator would read as a template, but is none."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A module constant that the plan made, such as the resources of a machine."""
+
+    name: str
