@@ -1,0 +1,23 @@
+"""Where the built-in templates and the demo project lie, in a checkout and in an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def templates_dir() -> Path:
+    """Return the folder of the built-in templates, one folder an orchestrator."""
+    return _find("templates")
+
+
+def demo_conf_dir() -> Path:
+    """Return the `conf` folder of the demo project, which `dagforge init` copies."""
+    return _find("conf")
+
+
+def _find(name: str) -> Path:
+    # The wheel first: beside an installed package, `templates` would be some other project's folder.
+    packaged = _PACKAGE / f"_{name}"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name
