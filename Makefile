@@ -7,9 +7,9 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
 LOCKS := tests/real/requirements
-ORCHESTRATORS := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 prefect
-COMPARED := kedro dag-factory
-ENVIRONMENTS := $(ORCHESTRATORS) $(COMPARED)
+TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 prefect kedro
+MEASURED := airflow-3.3 kedro dag-factory
+ENVIRONMENTS := $(sort $(TESTED) $(MEASURED))
 
 UV := .venvs/uv/bin/uv
 BIN := .venv/bin
@@ -47,7 +47,7 @@ check: .venv/.installed ## Formatting, lint, types, layers, unit and golden test
 wheel: .venv/.installed ## Build the wheel and use it in an empty environment, away from the checkout
 	$(BIN)/pytest -q tests/test_wheel.py
 
-real: .venv/.installed environments ## Load and run what is generated in every real Airflow and in Prefect
+real: .venv/.installed $(TESTED:%=.venvs/%/.installed) ## Load and run what is generated in every real Airflow and in Prefect
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal tests/real
 
 ##@ Develop
@@ -59,10 +59,10 @@ format: .venv/.installed ## Format and mend what ruff can
 	$(BIN)/ruff format $(wildcard $(SOURCES))
 	$(BIN)/ruff check --fix $(wildcard $(SOURCES))
 
-bench: .venv/.installed .venvs/airflow-3.3/.installed $(COMPARED:%=.venvs/%/.installed) ## Measure, as ratios within one run
+bench: .venv/.installed $(MEASURED:%=.venvs/%/.installed) ## Measure, as ratios within one run
 	$(BIN)/python -m benchmarks
 
-environments: $(ENVIRONMENTS:%=.venvs/%/.installed) ## Make the environments of the real tests
+environments: $(ENVIRONMENTS:%=.venvs/%/.installed) ## Make the environments of the real tests and the benchmarks
 
 lock: $(UV) ## Resolve every lock file again, to the newest versions that its .in file allows
 	for name in $(ENVIRONMENTS); do \

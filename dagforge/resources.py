@@ -1,4 +1,4 @@
-"""Where the built-in templates and the demo project lie, in a checkout and in an installed wheel."""
+"""Where the built-in templates and the demo project lie, in a checkout and in a wheel."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def demo_conf_dir() -> Path:
 
 
 def _find(name: str) -> Path:
-    # The wheel first: beside an installed package, `templates` would be some other project's folder.
+    # The wheel first: beside an installed package, `templates` would be another project's folder.
     packaged = _PACKAGE / f"_{name}"
     return packaged if packaged.is_dir() else _PACKAGE.parent / name

@@ -14,8 +14,8 @@ def python_of(name: str) -> Path:
         name: what its lock file in `tests/real/requirements` is called, such as `airflow-3.3`.
 
     Raises:
-        FileNotFoundError: there is no such environment here. A missing orchestrator fails a test and
-            never skips it: a skipped test would look like a file that loads.
+        FileNotFoundError: there is no such environment here. A missing orchestrator fails a test
+            and never skips it: a skipped test would look like a file that loads.
     """
     if not (_PROJECT / "tests/real/requirements" / f"{name}.txt").is_file():
         raise FileNotFoundError(f"no lock file tests/real/requirements/{name}.txt")
