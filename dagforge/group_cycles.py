@@ -151,18 +151,24 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change that was not checked yet; `moves` gives the new group of each node that moves."""
+    """A change that was not checked yet.
+
+    Attributes:
+        moves: the new group of each node that moves.
+        is_regrouped: nodes that join were in another group before.
+    """
 
     change: Change
     moves: Mapping[int, int]
+    is_regrouped: bool = False
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """What to sort by: few nodes before many, whole before parted, then by name."""
+        """What to sort by: few nodes before many, the simpler change before the other, names."""
         change = self.change
         size = len(change.nodes) + len(change.datasets)
-        order = ("join", "leave", "split", "persist").index(change.kind)
-        return size, order, change.group, change.nodes, change.datasets
+        kind = ("join", "leave", "split", "persist").index(change.kind)
+        return size, self.is_regrouped, kind, change.group, change.nodes, change.datasets
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,11 +383,10 @@ def _smallest_changes(part: Part, cycle: Sequence[int], budget: int) -> tuple[li
     source = _regrouping if part.grouped.tying is None else _persisting
     found: list[Proposal] = []
     cost = len(part.edges) + sum(map(len, part.members.values()))
-    # What a proposal costs to make, about a dozen readings of the part for each group.
-    budget -= 12 * cost * min(len(cycle), GROUPS_TRIED)
-    if budget < 0:
-        return [], budget
-    for proposal in sorted(source(part, cycle), key=lambda proposal: proposal.rank):
+    # Making the proposals of one group takes about a dozen readings of the part.
+    tried = min(len(cycle), GROUPS_TRIED, budget // (2 * 12 * cost))
+    budget -= 12 * cost * tried
+    for proposal in sorted(source(part, cycle, tried), key=lambda proposal: proposal.rank):
         is_join = proposal.change.kind == "join"
         if any((other.change.kind == "join") == is_join for other in found):
             continue
@@ -395,10 +400,10 @@ def _smallest_changes(part: Part, cycle: Sequence[int], budget: int) -> tuple[li
     return [proposal.change for proposal in found], budget
 
 
-def _regrouping(part: Part, cycle: Sequence[int]) -> Iterator[Proposal]:
-    """Yield ways to join, leave and split the groups of a cycle."""
+def _regrouping(part: Part, cycle: Sequence[int], tried: int) -> Iterator[Proposal]:
+    """Yield ways to join, leave and split the first `tried` groups of a cycle."""
     grouped = part.grouped
-    for group in [g for g in cycle if grouped.is_group[g]][:GROUPS_TRIED]:
+    for group in [g for g in cycle if grouped.is_group[g]][:tried]:
         members = part.members[group]
         between, sides = _surroundings(part, group)
         for numbers in between:
@@ -410,11 +415,12 @@ def _regrouping(part: Part, cycle: Sequence[int]) -> Iterator[Proposal]:
                 yield leaving(grouped, group, numbers)
                 if len(numbers) > 1:
                     yield splitting(grouped, group, numbers)
-    following = set(steps_of(cycle))
+    steps = steps_of(cycle)
+    near = {*steps[:tried], *steps[len(steps) - tried :]}
     ends: set[Pair] = set()
     for earlier, later, _ in part.edges:
         step = grouped.group_of[earlier], grouped.group_of[later]
-        if step in following and len(ends) < SINGLES_TRIED:
+        if step in near and len(ends) < SINGLES_TRIED:
             ends |= {(step[1], earlier), (step[0], later)}
     for group, number in sorted(ends):
         if grouped.is_group[group]:
@@ -468,38 +474,39 @@ def _beyond(own: set[int], next_of: Mapping[int, Sequence[int]]) -> set[int]:
 
 def joining(grouped: Grouped, group: int, numbers: Iterable[int]) -> Proposal:
     """Return the proposal that nodes become part of a group."""
-    return _proposal(grouped, "join", group, dict.fromkeys(numbers, group))
+    moves = dict.fromkeys(numbers, group)
+    is_regrouped = any(grouped.is_group[grouped.group_of[number]] for number in moves)
+    return Proposal(_change(grouped, "join", group, moves), moves, is_regrouped)
 
 
 def leaving(grouped: Grouped, group: int, numbers: Iterable[int]) -> Proposal:
     """Return the proposal that each of some nodes becomes a task of its own."""
-    return _proposal(grouped, "leave", group, {number: ~number for number in numbers})
+    moves = {number: ~number for number in numbers}
+    return Proposal(_change(grouped, "leave", group, moves), moves)
 
 
 def splitting(grouped: Grouped, group: int, numbers: Iterable[int]) -> Proposal:
     """Return the proposal that nodes become a new group."""
-    return _proposal(grouped, "split", group, dict.fromkeys(numbers, len(grouped.names)))
+    moves = dict.fromkeys(numbers, len(grouped.names))
+    return Proposal(_change(grouped, "split", group, moves), moves)
 
 
-def _proposal(
-    grouped: Grouped,
-    kind: Literal["join", "leave", "split"],
-    group: int,
-    moves: Mapping[int, int],
-) -> Proposal:
-    nodes = tuple(grouped.nodes[number].name for number in sorted(moves))
-    return Proposal(Change(kind, grouped.names[group], nodes), moves)
+def _change(
+    grouped: Grouped, kind: Literal["join", "leave", "split"], group: int, numbers: Iterable[int]
+) -> Change:
+    nodes = tuple(grouped.nodes[number].name for number in sorted(numbers))
+    return Change(kind, grouped.names[group], nodes)
 
 
-def _persisting(part: Part, cycle: Sequence[int]) -> Iterator[Proposal]:
-    """Yield ways to cut the groups of a cycle by storing datasets."""
+def _persisting(part: Part, cycle: Sequence[int], tried: int) -> Iterator[Proposal]:
+    """Yield ways to cut the first `tried` groups of a cycle by storing datasets."""
     grouped = part.grouped
     ties_by_group: dict[int, list[Edge]] = {group: [] for group in cycle}
     for edge in part.edges:
         group = grouped.group_of[edge[0]]
         if group in ties_by_group and grouped.is_tie(edge):
             ties_by_group[group].append(edge)
-    for group in [g for g in cycle if ties_by_group[g]][:GROUPS_TRIED]:
+    for group in [g for g in cycle if ties_by_group[g]][:tried]:
         members, ties = part.members[group], ties_by_group[group]
         _, sides = _surroundings(part, group)
         alone = [{number} for number in members] if len(members) <= SINGLES_TRIED else []

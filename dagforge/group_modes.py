@@ -84,6 +84,8 @@ def _by_tags(context: Context, problems: Problems) -> Assigned:
     assigned = Assigned()
     for number, node in enumerate(context.nodes):
         tags = _grouping_tags(node, context.by)
+        if not tags:
+            continue
         for tag, name in tags.items():
             if not name.strip():
                 problems.error(
@@ -101,7 +103,7 @@ def _by_tags(context: Context, problems: Problems) -> Assigned:
                 fix="a node runs in one task: keep one of them",
             )
             assigned.in_doubt.add(number)
-        elif tags and number not in assigned.in_doubt:
+        elif number not in assigned.in_doubt:
             assigned.group_of[number] = next(iter(tags.values()))
     return assigned
 
@@ -110,10 +112,14 @@ def _grouping_tags(node: Node, by: Grouping) -> dict[str, str]:
     """Return the group that each grouping tag of a node names, in the order of the tags."""
     groups: dict[str, str] = {}
     for tag in node.tags:
-        prefixes = [prefix for prefix in by.prefixes if tag.startswith(prefix)]
-        if prefixes:
-            groups[tag] = tag.removeprefix(max(prefixes, key=len))
+        if tag.startswith(by.prefixes):
+            groups[tag] = tag.removeprefix(_prefix_of(tag, by))
     return groups
+
+
+def _prefix_of(tag: str, by: Grouping) -> str:
+    """Return the longest prefix that the tag begins with."""
+    return max((prefix for prefix in by.prefixes if tag.startswith(prefix)), key=len)
 
 
 def _place_of_tag(node: Node, tag: str) -> Origin:
@@ -132,21 +138,19 @@ def _place_by_tags(node: Node, by: Grouping) -> Place:
 
 
 def _say_tags(changes: Sequence[Change], wording: Wording) -> str:
-    parts = []
-    said = None
+    parts: list[str] = []
     for change in changes:
         tag = _tag_of_group(change.group, wording)
         if change.kind == "join":
             parts.append(_say_tag_join(change, tag, wording))
         elif change.kind == "leave":
             places = [f"{name}{_line_of_tag(name, wording)}" for name in change.nodes]
-            shown = "that tag" if tag == said else f"'{tag}'"
+            shown = "that tag" if parts and parts[-1].endswith(f"'{tag}' too") else f"'{tag}'"
             parts.append(f"drop {shown} from {listed(places)}")
         else:
             new = _unused(tag, wording)
             places = [f"{name}{_line_of_tag(name, wording)}" for name in change.nodes]
             parts.append(f"tag {listed(places)} '{new}' instead of '{tag}'")
-        said = tag
     return ", or ".join(parts)
 
 
@@ -183,7 +187,7 @@ def _line_of_tag(name: str, wording: Wording) -> str:
 
 def _unused(tag: str, wording: Wording) -> str:
     """Return a tag for a new group, with a name that nothing has."""
-    prefix = max((p for p in wording.by.prefixes if tag.startswith(p)), key=len)
+    prefix = _prefix_of(tag, wording.by)
     group = tag.removeprefix(prefix)
     taken = {*wording.first_of, *wording.node_of}
     count = 2
