@@ -68,6 +68,7 @@ lock: $(UV) ## Resolve every lock file again, to the newest versions that its .i
 	for name in $(ENVIRONMENTS); do \
 		$(call compile,$(LOCKS)/$$name.txt,$(LOCKS)/$$name.in) || exit; done
 	$(call compile,$(LOCKS)/demo.txt,pyproject.toml)
+	$(call compile,$(LOCKS)/oldest.txt,pyproject.toml --resolution lowest-direct)
 	$(call compile,$(LOCKS)/dev.txt,pyproject.toml --group dev)
 
 clean: ## Remove what make made

@@ -13,7 +13,7 @@ import pytest
 import dagforge
 
 PROJECT = Path(__file__).parents[1]
-LOCK = PROJECT / "tests/real/requirements/demo.txt"
+LOCKS = PROJECT / "tests/real/requirements"
 COPY_DEMO = """
 import shutil
 from dagforge.resources import demo_conf_dir
@@ -49,14 +49,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="session")
-def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of programs of an environment that holds the wheel and what it asks for."""
+@pytest.fixture(scope="session", params=["demo", "oldest"])
+def scripts(
+    wheel: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of programs of an environment that holds the wheel and what it asks for.
+
+    Once in the versions that are new, once in the oldest that pyproject.toml allows.
+    """
     environment = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", environment, cwd=environment)
     scripts = environment / "bin"
+    lock = LOCKS / f"{request.param}.txt"
     install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(scripts / "python", *install, "--constraint", LOCK, wheel, cwd=environment)
+    run(scripts / "python", *install, "--constraint", lock, wheel, cwd=environment)
     return scripts
 
 
