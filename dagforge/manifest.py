@@ -222,7 +222,7 @@ def body_hash(source: str) -> str:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: `source` cannot be parsed.
     """
-    return tree_hash(_parse(source, "<generated>"))
+    return tree_hash(parse(source))
 
 
 def tree_hash(tree: ast.AST) -> str:
@@ -300,7 +300,12 @@ def _joined(parts: Iterable[ast.expr]) -> list[ast.expr]:
     return merged
 
 
-def _parse(source: str, file: str) -> ast.Module:
+def parse(source: str, file: str = "<generated>") -> ast.Module:
+    """Return the syntax tree of a file, without warnings about what it holds.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: `source` cannot be parsed.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source.removeprefix("\ufeff"), file)
@@ -322,7 +327,7 @@ def compile_and_check(body: str, file: str, *, first_line: int = 1) -> Checked:
             all names are reported together.
     """
     try:
-        tree = _parse(body, file)
+        tree = parse(body, file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compile(tree, file, "exec", dont_inherit=True)
@@ -548,11 +553,13 @@ def ids_of(source: ast.AST | str) -> Ids:
     """
     if isinstance(source, str):
         try:
-            source = _parse(source, "<generated>")
+            source = parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return Ids()
     found: dict[str, set[str]] = {"dag_id": set(), "task_id": set()}
-    for node in ast.walk(source):
+    stack: list[object] = [source]
+    while stack:
+        node = stack.pop()
         if (
             isinstance(node, ast.keyword)
             and node.arg in found
@@ -560,4 +567,10 @@ def ids_of(source: ast.AST | str) -> Ids:
             and isinstance(node.value.value, str)
         ):
             found[node.arg].add(node.value.value)
+        for name in _fields_of(node.__class__):
+            child = getattr(node, name)
+            if child.__class__ is list:
+                stack.extend(child)
+            elif isinstance(child, ast.AST):
+                stack.append(child)
     return Ids(frozenset(found["dag_id"]), frozenset(found["task_id"]))

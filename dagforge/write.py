@@ -19,12 +19,21 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from dagforge.errors import OutputError, Problem, Problems, SourceLocation, StaleError, Warn
-from dagforge.manifest import FileManifest, Manifest, body_hash, ids_of, read_manifest, seal
+from dagforge.manifest import (
+    FileManifest,
+    Ids,
+    Manifest,
+    ids_of,
+    parse,
+    read_manifest,
+    seal,
+    tree_hash,
+)
 
 if sys.platform != "win32":
     import fcntl
@@ -174,7 +183,7 @@ def write(
     fates = []
     for file, real in places:
         found = folder.find(file.path, real, problems, whole=mode.force or mode.diff)
-        fates.append(_Fate(file, real, found, _judge(file, found, files, mode)))
+        fates.append(_judge(file, real, found, files, mode))
     problems.raise_errors(OutputError)
     left_overs = _left_overs(fates, folder, mode)
     held = _held_by_git(folder.real, _edited_paths(fates, left_overs, folder, mode))
@@ -232,18 +241,27 @@ class _Found:
     def text(self) -> str:
         return self.data.decode(errors="replace")
 
-    def tree_hash(self) -> str | None:
-        """Return the hash of its syntax tree, None when it has none."""
+    def program(self) -> _Program | None:
+        """Return what its source means, None when it is not valid Python."""
         try:
-            return body_hash(self.data.decode())
+            tree = parse(self.data.decode())
+            return _Program(tree_hash(tree), ids_of(tree))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 
-    def is_edited(self, tree: str | None) -> bool:
+    def is_edited(self, program: _Program | None) -> bool:
         """Say whether its tree or its header's fields are not those it was written with."""
-        if self.header is None or self.header.manifest is None or tree is None:
+        if self.header is None or self.header.manifest is None or program is None:
             return True
-        return seal(self.header.manifest, tree) != self.header.hash
+        return seal(self.header.manifest, program.hash) != self.header.hash
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """What is kept of a syntax tree: the trees of many files need much memory."""
+
+    hash: str
+    ids: Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,12 +355,17 @@ def _read(path: str, real: Path, *, whole: bool) -> _Found | None:
 
 @dataclass(frozen=True, slots=True)
 class _Fate:
-    """A file as it should be, what is there, and how the two compare."""
+    """A file as it should be, what is there, and how the two compare.
+
+    Attributes:
+        old_ids: those of the file that is there.
+    """
 
     file: RenderedFile
     real: Path
     found: _Found | None
     verdict: Verdict
+    old_ids: Ids = field(default_factory=Ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,35 +376,57 @@ class _LeftOver:
         manifest: what its header says.
         replaced_by: the new file of the same pipeline, None when the pipeline is gone.
         edited: by hand, since DagForge wrote it.
+        ids: what it defines.
     """
 
     found: _Found
     manifest: Manifest
     replaced_by: RenderedFile | None
     edited: bool
+    ids: Ids
 
 
 def _judge(
-    file: RenderedFile, found: _Found | None, files: Sequence[RenderedFile], mode: WriteMode
-) -> Verdict:
-    """Say how the file that is there compares with the one that should be.
+    file: RenderedFile,
+    real: Path,
+    found: _Found | None,
+    files: Sequence[RenderedFile],
+    mode: WriteMode,
+) -> _Fate:
+    """Compare a file that should be with the one that is there.
 
     `stale` and `missing` are free to be written; `edited`, `foreign` and `owned` are not.
     """
     if found is None:
-        return "missing"
+        return _Fate(file, real, found, "missing")
     if found.data == file.text.encode():
-        return "unchanged"
+        return _Fate(file, real, found, "unchanged")
+    program = found.program()
+    verdict = _verdict(file, found, program, files, mode)
+    return _Fate(file, real, found, verdict, program.ids if program else Ids())
+
+
+def _verdict(
+    file: RenderedFile,
+    found: _Found,
+    program: _Program | None,
+    files: Sequence[RenderedFile],
+    mode: WriteMode,
+) -> Verdict:
+    """Compare two files whose bytes differ."""
     if found.header is None:
         return "foreign"
     theirs, wanted = found.header.manifest, read_manifest(file.text)
     if theirs is not None and not _may_replace(file, theirs, files, mode):
         return "owned"
-    tree = found.tree_hash()
-    is_wanted = tree is not None and wanted is not None and seal(file.manifest, tree) == wanted.hash
+    is_wanted = (
+        program is not None
+        and wanted is not None
+        and seal(file.manifest, program.hash) == wanted.hash
+    )
     if is_wanted and found.header == wanted:
         return "unchanged"
-    if found.is_edited(tree) and not is_wanted:
+    if found.is_edited(program) and not is_wanted:
         return "edited"
     return "stale"
 
@@ -430,7 +475,9 @@ def _left_overs(fates: Sequence[_Fate], folder: _Folder, mode: WriteMode) -> lis
             and (*_owner(theirs), theirs.pipeline) not in pipelines
         )
         if new is not None or is_gone:
-            left_overs.append(_LeftOver(found, theirs, new, found.is_edited(found.tree_hash())))
+            program = found.program()
+            ids = program.ids if program else Ids()
+            left_overs.append(_LeftOver(found, theirs, new, found.is_edited(program), ids))
     return left_overs
 
 
@@ -575,11 +622,11 @@ def _objections(
         elif fate.verdict == "edited" and not mode.check:
             real = fate.real.relative_to(folder.real).as_posix()
             yield _edited(fate.file, at, real in held, mode)
-        replaced = [left.found for left in left_overs if left.replaced_by is fate.file]
         if fate.verdict == "missing":
-            yield from _lost_ids(fate.file, replaced, at, mode)
-        elif fate.verdict != "unchanged" and fate.found is not None:
-            yield from _lost_ids(fate.file, [fate.found], at, mode)
+            old = [left.ids for left in left_overs if left.replaced_by is fate.file]
+            yield from _lost_ids(fate.file, old, at, mode)
+        elif fate.verdict != "unchanged":
+            yield from _lost_ids(fate.file, [fate.old_ids], at, mode)
 
 
 def _foreign(at: SourceLocation, mode: WriteMode) -> Problem:
@@ -657,14 +704,14 @@ def _edited(file: RenderedFile, at: SourceLocation, held: bool, mode: WriteMode)
 
 
 def _lost_ids(
-    file: RenderedFile, old: Sequence[_Found], at: SourceLocation, mode: WriteMode
+    file: RenderedFile, old: Sequence[Ids], at: SourceLocation, mode: WriteMode
 ) -> Iterator[Problem]:
     """Give a problem when ids of the old files are not in the new one."""
-    if mode.accept_renames or not old:
+    if mode.accept_renames or not any(ids.dag_ids or ids.task_ids for ids in old):
         return
-    new_ids, old_ids = ids_of(file.text), [ids_of(found.text) for found in old]
-    dags = sorted(frozenset().union(*(ids.dag_ids for ids in old_ids)) - new_ids.dag_ids)
-    tasks = sorted(frozenset().union(*(ids.task_ids for ids in old_ids)) - new_ids.task_ids)
+    new = ids_of(file.text)
+    dags = sorted({name for ids in old for name in ids.dag_ids} - new.dag_ids)
+    tasks = sorted({name for ids in old for name in ids.task_ids} - new.task_ids)
     lost = [_listed(word, names) for word, names in (("dag_id", dags), ("task_id", tasks)) if names]
     if not lost:
         return
