@@ -1,0 +1,352 @@
+"""A project's configuration: which files there are, what they hold, which environment they are of.
+
+Files are read here and nowhere else; what they mean is decided by who asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagforge.document import Document, Refused, Substitute, parse_yaml
+from dagforge.errors import LoadError, Origin, Problems, SourceLocation, did_you_mean
+from dagforge.project import Project, read_project
+
+__all__ = [
+    "BASE",
+    "Conf",
+    "Document",
+    "LayeredDocument",
+    "Project",
+    "parse_yaml",
+    "read_conf",
+    "read_project",
+    "read_yaml",
+]
+
+BASE = "base"
+_SUFFIXES = (".yml", ".yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class LayeredDocument:
+    """A document and the layer that it belongs to: `base` or the name of an environment."""
+
+    document: Document
+    layer: str
+
+    @property
+    def file(self) -> str:
+        """The document's path as the user knows it."""
+        return self.document.file
+
+    @property
+    def data(self) -> Any:
+        """The document's value."""
+        return self.document.data
+
+    def origin(self, *path: str | int) -> Origin:
+        """Return the origin of the value at `path`."""
+        return self.document.origin(*path)
+
+
+@dataclass(eq=False)
+class Conf:
+    """The configuration of a project in one environment.
+
+    Attributes:
+        root: the project's folder; files are shown relative to it.
+        folder: the configuration's folder.
+        env: name of the environment over base; None when there is only base.
+        environments: what `env` could be, sorted.
+        pipelines: the files with pipelines, of base only, sorted by path.
+        catalog: files with datasets, base first.
+        parameters: files with parameters, base first.
+    """
+
+    root: Path
+    project: Project
+    folder: Path
+    env: str | None
+    environments: tuple[str, ...]
+    pipelines: tuple[Document, ...]
+    catalog: tuple[LayeredDocument, ...]
+    parameters: tuple[LayeredDocument, ...]
+    _reader: _Reader = field(repr=False)
+    _settings: dict[str, tuple[tuple[LayeredDocument, ...], Problems]] = field(
+        repr=False, default_factory=dict
+    )
+
+    def settings_of(self, family: str) -> tuple[LayeredDocument, ...]:
+        """Return the settings of `dagforge`, `airflow`, ...: base first, sorted by path.
+
+        Read when first asked for, so that a broken prefect.yml does not stop a run for Airflow.
+
+        Raises:
+            LoadError: files cannot be read; holds the problems of all of them.
+        """
+        documents, problems = self._read(family)
+        problems.raise_errors(LoadError)
+        return documents
+
+    def check(self, families: Iterable[str]) -> None:
+        """Read the settings of `families`.
+
+        Raises:
+            LoadError: files cannot be read; holds the problems of all of them.
+        """
+        problems = Problems()
+        for family in families:
+            problems.extend(self._read(family)[1])
+        problems.raise_errors(LoadError)
+
+    def _read(self, family: str) -> tuple[tuple[LayeredDocument, ...], Problems]:
+        if family not in self._settings:
+            problems = Problems()
+            self._settings[family] = self._reader.family(family, problems), problems
+        return self._settings[family]
+
+    def shown(self, name: str) -> str:
+        """Return the path of a file of base as errors show it."""
+        return shown_path(self.folder / BASE / name, self.root)
+
+
+def read_conf(
+    root: Path,
+    *,
+    env: str | None = None,
+    conf: Path | None = None,
+    project: Project | None = None,
+    families: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Conf:
+    """Return the configuration of the project in `root`.
+
+    Args:
+        root: the project's folder.
+        env: the environment; None for the project's own, which may be none. `base` means only
+            base.
+        conf: the configuration's folder; None for the project's own.
+        project: the project's facts; read when None.
+        families: settings to read at once, so that their problems are reported with the rest;
+            others are read when `Conf.settings_of` is asked.
+        environ: environment variables for `${env:NAME}`; None for those of the process.
+
+    Raises:
+        LoadError: folders are missing, or files cannot be read; holds the problems of all files.
+    """
+    if project is None:
+        project = read_project(root)
+    root = root.absolute()
+    folder = root / (conf if conf is not None else project.conf)
+    env = env if env is not None else project.env
+    environments = _environments(folder, root)
+    if env == BASE:
+        env = None
+    if env is not None and env not in environments:
+        raise LoadError.of(
+            "unknown-env",
+            f"there is no environment '{env}': no folder {shown_path(folder / env, root)}",
+            fix=did_you_mean(env, environments) or "create the folder, or leave out --env",
+        )
+    variables = os.environ if environ is None else environ
+    reader = _Reader(root, folder, env, _substitution(project, variables))
+    problems = Problems()
+    pipelines = reader.family("pipelines", problems, layers=(BASE,))
+    catalog = reader.family("catalog", problems)
+    parameters = reader.family("parameters", problems, substitute=False)
+    read = Conf(
+        root,
+        project,
+        folder,
+        env,
+        environments,
+        tuple(entry.document for entry in pipelines),
+        catalog,
+        parameters,
+        reader,
+    )
+    for family in families:
+        problems.extend(read._read(family)[1])
+    problems.raise_errors(LoadError)
+    return read
+
+
+def read_yaml(path: Path, root: Path, *, substitute: Substitute | None = None) -> Document:
+    """Return the document in a file, shown in errors relative to `root`.
+
+    Raises:
+        LoadError: it cannot be read, or is not the YAML that DagForge reads.
+    """
+    return parse_yaml(_read_bytes(path, root), shown_path(path, root), substitute=substitute)
+
+
+def shown_path(path: Path, root: Path) -> str:
+    """Return a path as the user knows it: relative to the project, with forward slashes."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _environments(folder: Path, root: Path) -> tuple[str, ...]:
+    at = SourceLocation(shown_path(folder, root))
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "there is no such folder"
+        raise LoadError.of(
+            "no-conf",
+            f"the configuration is missing: {what}",
+            at=at,
+            fix="start one with 'dagforge init', or name its folder with --conf",
+        )
+    if not (folder / BASE).is_dir():
+        raise LoadError.of(
+            "no-conf",
+            "the configuration has no folder 'base'",
+            at=at,
+            fix=f"create {shown_path(folder / BASE, root)} with a pipelines.yml in it",
+        )
+    try:
+        names = [
+            entry.name
+            for entry in folder.iterdir()
+            if entry.is_dir() and not entry.name.startswith((".", "_")) and entry.name != BASE
+        ]
+    except OSError as exc:
+        raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
+    return tuple(sorted(names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Finds and reads families of files."""
+
+    root: Path
+    folder: Path
+    env: str | None
+    substitute: Substitute
+
+    def family(
+        self,
+        name: str,
+        problems: Problems,
+        *,
+        layers: Sequence[str] | None = None,
+        substitute: bool = True,
+    ) -> tuple[LayeredDocument, ...]:
+        """Return the documents of a family, `<name>*.yml` and `<name>/**`, that can be read."""
+        if layers is None:
+            layers = (BASE,) if self.env is None else (BASE, self.env)
+        documents = []
+        for layer in layers:
+            paths = self._files(self.folder / layer, name, problems)
+            for path in sorted(paths, key=lambda path: path.parts):
+                document = self._read(path, self.substitute if substitute else None, problems)
+                if document is not None:
+                    documents.append(LayeredDocument(document, layer))
+        return tuple(documents)
+
+    def _read(
+        self, path: Path, substitute: Substitute | None, problems: Problems
+    ) -> Document | None:
+        try:
+            return read_yaml(path, self.root, substitute=substitute)
+        except LoadError as exc:
+            problems.extend(exc.problems)
+            return None
+
+    def _files(self, folder: Path, family: str, problems: Problems) -> Iterator[Path]:
+        for entry in self._entries(folder, problems):
+            if entry.name == family and entry.is_dir():
+                yield from self._files_below(entry, (_identity(folder),), problems)
+            elif entry.name.startswith(family) and entry.suffix in _SUFFIXES:
+                yield entry
+
+    def _files_below(
+        self, folder: Path, above: tuple[tuple[int, int], ...], problems: Problems
+    ) -> Iterator[Path]:
+        identity = _identity(folder)
+        if identity in above:
+            at = SourceLocation(shown_path(folder, self.root))
+            problems.error("symlink-loop", "this link leads back to a folder around it", at)
+            return
+        for entry in self._entries(folder, problems):
+            if entry.suffix in _SUFFIXES:
+                yield entry
+            elif entry.is_dir():
+                yield from self._files_below(entry, (*above, identity), problems)
+
+    def _entries(self, folder: Path, problems: Problems) -> list[Path]:
+        try:
+            return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        except OSError as exc:
+            at = SourceLocation(shown_path(folder, self.root))
+            problems.error("unreadable", f"cannot be read: {exc.strerror}", at)
+            return []
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _read_bytes(path: Path, root: Path) -> bytes:
+    at = SourceLocation(shown_path(path, root))
+    try:
+        mode = path.stat().st_mode
+        # A pipe would wait for a writer for ever.
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise LoadError.of("unreadable", f"cannot be read: it is {what}", at=at)
+        return path.read_bytes()
+    except OSError as exc:
+        raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
+
+
+_REFERENCE = re.compile(r"(?P<escape>\$?)\$\{env:(?P<body>[^}]*)(?P<close>\}?)")
+_VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
+
+
+def _substitution(project: Project, environ: Mapping[str, str]) -> Substitute:
+    """Return the function that puts environment variables into a text.
+
+    `${env:NAME:-default}` takes the default where the variable is unset or empty, as in a shell;
+    `$${env:NAME}` stays as `${env:NAME}`. Other `${...}` are left alone.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        if match["escape"]:
+            return match[0][1:]
+        parts = _VARIABLE.fullmatch(match["body"])
+        if not match["close"] or parts is None:
+            raise Refused(
+                "env-input",
+                f"{match[0]} is not a reference to an environment variable",
+                "write ${env:NAME} or ${env:NAME:-default}, or $${env:...} for the text itself",
+            )
+        name, default = parts["name"], parts["default"]
+        if name not in project.inputs:
+            raise Refused(
+                "env-input",
+                f"the environment variable {name} is not among the project's inputs",
+                f'add "{name}" to inputs in [tool.dagforge]',
+            )
+        value = environ.get(name)
+        if default is not None and not value:
+            return default
+        if value is None:
+            raise Refused(
+                "env-input",
+                f"the environment variable {name} is not set",
+                f"set it, or give a default: ${{env:{name}:-default}}",
+            )
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise Refused("env-input", f"the environment variable {name} is not UTF-8")
+        return value
+
+    return lambda text: _REFERENCE.sub(value_of, text)

@@ -1,0 +1,331 @@
+"""A project's facts: `[tool.dagforge]` in pyproject.toml, or the same keys in dagforge.toml."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagforge import __version__
+from dagforge.errors import (
+    LoadError,
+    Origin,
+    Problems,
+    SourceLocation,
+    did_you_mean,
+)
+from dagforge.errors import Path as KeyPath
+from dagforge.scalars import kind_of
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEYS: dict[str, type] = {
+    "project": str,
+    "conf": str,
+    "templates": str,
+    "output": str,
+    "target": str,
+    "airflow-version": str,
+    "env": str,
+    "pipelines": list,
+    "inputs": list,
+    "required-version": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What holds for all pipelines of a project; None where it does not say.
+
+    Attributes:
+        root: the folder with the project's pyproject.toml or dagforge.toml.
+        name: key `project`, else the package's name, else the folder's.
+        conf: folder of the configuration; this and the other folders are relative to `root`.
+        templates: folder of the team's templates.
+        output: folder for generated files.
+        pipelines: what is compiled when nothing else is asked for; empty for the default.
+        inputs: environment variables that `${env:NAME}` may read.
+        table: where these keys are.
+    """
+
+    root: Path
+    name: str
+    conf: Path = Path("conf")
+    templates: Path | None = None
+    output: Path | None = None
+    target: str | None = None
+    airflow_version: str | None = None
+    env: str | None = None
+    pipelines: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    required_version: str | None = None
+    table: Origin | None = None
+
+    def origin(self, key: str) -> Origin | None:
+        """Return where the value of `key` is; None without a file."""
+        return self.table / key if self.table is not None else None
+
+
+def read_project(root: Path, *, version: str | None = None) -> Project:
+    """Return the facts of the project in `root`, the defaults where there is no file.
+
+    Args:
+        root: a folder; those above it are not searched.
+        version: DagForge's own, to compare with `required-version`; None for the installed one.
+
+    Raises:
+        LoadError: a file cannot be read, both files have the facts, this version is not the
+            required one, or keys are unknown or of the wrong type.
+    """
+    root = root.absolute()
+    pyproject = _read_toml(root / "pyproject.toml")
+    own = _read_toml(root / "dagforge.toml")
+    tables: list[tuple[Origin, dict[str, Any]]] = []
+    package: Any = None
+    if pyproject is not None:
+        package = _table(pyproject, "project").get("name")
+        if "dagforge" in _table(pyproject, "tool"):
+            origin = Origin(pyproject, ("tool", "dagforge"))
+            facts = pyproject.data["tool"]["dagforge"]
+            if not isinstance(facts, dict):
+                raise LoadError.of(
+                    "project-key", f"[tool.dagforge] is {kind_of(facts)}, not a table", at=origin
+                )
+            tables.append((origin, facts))
+    if own is not None:
+        tables.append((Origin(own), own.data))
+    if len(tables) == 2:
+        raise LoadError.of(
+            "two-projects",
+            "the project's facts are in dagforge.toml and in [tool.dagforge] of pyproject.toml",
+            at=tables[0][0],
+            fix="keep one of them",
+        )
+    default_name = package if isinstance(package, str) and package else root.name or "project"
+    if not tables:
+        return Project(root, default_name)
+    origin, facts = tables[0]
+    _check_version(facts.get("required-version"), origin, version)
+    return _project(root, default_name, facts, origin)
+
+
+def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:
+    problems = Problems()
+    good: dict[str, Any] = {}
+    for key, value in facts.items():
+        expected = _KEYS.get(key)
+        if expected is None:
+            problems.error(
+                "project-key",
+                f"there is no key '{key}' in DagForge's project facts",
+                origin / key,
+                fix=did_you_mean(key, _KEYS),
+                at_key=True,
+            )
+        elif expected is str:
+            if not isinstance(value, str):
+                quote = 'quote it, as in "3.0"' if isinstance(value, (int, float)) else None
+                problems.error(
+                    "project-key", f"'{key}' is {kind_of(value)}, not text", origin / key, fix=quote
+                )
+            elif not value.strip() or not value.isprintable():
+                problems.error("project-key", f"'{key}' is empty or unprintable", origin / key)
+            else:
+                good[key] = value
+        elif not isinstance(value, list) or not all(
+            isinstance(item, str) and item for item in value
+        ):
+            problems.error(
+                "project-key",
+                f"'{key}' must be a list of names",
+                origin / key,
+                fix=f'write {key} = ["{value}"]' if isinstance(value, str) else None,
+            )
+        else:
+            good[key] = tuple(value)
+    for name in good.get("inputs", ()):
+        if _VARIABLE.fullmatch(name) is None:
+            problems.error(
+                "project-key",
+                f"'{name}' in 'inputs' is not the name of an environment variable",
+                origin / "inputs",
+            )
+    problems.raise_errors(LoadError)
+
+    def folder(key: str) -> Path | None:
+        return Path(good[key]) if key in good else None
+
+    return Project(
+        root=root,
+        name=good.get("project", default_name),
+        conf=folder("conf") or Path("conf"),
+        templates=folder("templates"),
+        output=folder("output"),
+        target=good.get("target"),
+        airflow_version=good.get("airflow-version"),
+        env=good.get("env"),
+        pipelines=good.get("pipelines", ()),
+        inputs=good.get("inputs", ()),
+        required_version=good.get("required-version"),
+        table=origin,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _TomlDocument:
+    """A TOML file; places are found by looking for the key's line."""
+
+    file: str
+    text: str
+    data: dict[str, Any]
+
+    def locate(self, path: KeyPath, *, key: bool = False) -> SourceLocation:
+        lines = self.text.splitlines()
+        names = [str(part) for part in path]
+        header = -1
+        if names[:2] == ["tool", "dagforge"]:
+            pattern = re.compile(r"\s*\[\s*tool\s*\.\s*\"?dagforge\"?\s*\]")
+            found = [row for row, line in enumerate(lines) if pattern.match(line)]
+            if not found:
+                return SourceLocation(self.file)
+            header, names = found[0], names[2:]
+        if names:
+            pattern = re.compile(rf"\s*[\"']?{re.escape(names[0])}[\"']?\s*=\s*")
+            for row in range(header + 1, len(lines)):
+                if lines[row].lstrip().startswith("["):
+                    break
+                match = pattern.match(lines[row])
+                if match is not None:
+                    indent = len(lines[row]) - len(lines[row].lstrip())
+                    column = indent if key else match.end()
+                    return SourceLocation(self.file, row + 1, column + 1)
+        return SourceLocation(self.file, header + 1) if header >= 0 else SourceLocation(self.file)
+
+
+def _table(document: _TomlDocument, name: str) -> dict[str, Any]:
+    table = document.data.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _read_toml(path: Path) -> _TomlDocument | None:
+    if not path.exists():
+        return None
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+    at = SourceLocation(path.name)
+    try:
+        source = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        text = source.decode("utf-8")
+        return _TomlDocument(path.name, text, tomllib.loads(text))
+    except OSError as exc:
+        raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
+    except UnicodeDecodeError as exc:
+        line = source[: exc.start].count(b"\n") + 1
+        at = SourceLocation(path.name, line)
+        raise LoadError.of(
+            "encoding",
+            f"the byte 0x{source[exc.start]:02x} is not UTF-8",
+            at=at,
+            fix="save the file as UTF-8",
+        ) from exc
+    except (ValueError, RecursionError) as exc:
+        says = "values are nested too deep" if isinstance(exc, RecursionError) else str(exc)
+        match = re.search(r"^(?P<says>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", says)
+        if match is not None:
+            says = match["says"]
+            at = SourceLocation(path.name, int(match["line"]), int(match["column"]))
+        message = f"not TOML: {says[:1].lower()}{says[1:]}"
+        raise LoadError.of("toml-syntax", message, at=at) from exc
+
+
+def _check_version(required: Any, origin: Origin, version: str | None) -> None:
+    if not isinstance(required, str):
+        return
+    version = version or __version__
+    try:
+        fits = satisfies(version, required)
+    except ValueError as exc:
+        raise LoadError.of(
+            "required-version",
+            f"'{exc}' is not a version specifier",
+            at=origin / "required-version",
+            fix='write it as in ">=1.2,<2" or "~=1.2"',
+        ) from exc
+    if not fits:
+        raise LoadError.of(
+            "required-version",
+            f"this is DagForge {version}, the project wants {required}",
+            at=origin / "required-version",
+            fix=f"install 'dagforge{required}'",
+        )
+
+
+_VERSION = re.compile(
+    r"v?(?P<release>\d+(?:\.\d+)*)"
+    r"(?:[-_.]?(?P<phase>a|b|rc)[-_.]?(?P<number>\d+))?"
+    r"(?:\.post(?P<post>\d+))?(?:\.dev(?P<dev>\d+))?(?:\+[\w.]+)?"
+)
+_SPECIFIER = re.compile(r"(?P<operator>~=|==|!=|<=|>=|<|>)\s*(?P<version>[^\s]+?)(?P<prefix>\.\*)?")
+
+_VersionKey = tuple[tuple[int, ...], int, int]
+
+
+def satisfies(version: str, specifiers: str) -> bool:
+    """Say whether a version meets a comma-separated list of version specifiers (PEP 440).
+
+    Raises:
+        ValueError: a specifier is not one; its text is the message.
+    """
+    return all(_meets(version, specifier.strip()) for specifier in specifiers.split(","))
+
+
+def _meets(version: str, specifier: str) -> bool:
+    match = _SPECIFIER.fullmatch(specifier)
+    if match is None or _VERSION.fullmatch(match["version"]) is None:
+        raise ValueError(specifier)
+    operator = match["operator"]
+    release = _release(match["version"])
+    if match["prefix"] and operator not in ("==", "!="):
+        raise ValueError(specifier)
+    if operator == "~=":
+        if len(release) < 2:
+            raise ValueError(specifier)
+        return _key(version) >= _key(match["version"]) and _begins(version, release[:-1])
+    if match["prefix"]:
+        return _begins(version, release) == (operator == "==")
+    left, right = _key(version), _key(match["version"])
+    return {
+        "==": left == right,
+        "!=": left != right,
+        "<=": left <= right,
+        ">=": left >= right,
+        "<": left < right,
+        ">": left > right,
+    }[operator]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = _VERSION.fullmatch(version)
+    assert match is not None, version
+    return tuple(int(part) for part in match["release"].split("."))
+
+
+def _begins(version: str, release: tuple[int, ...]) -> bool:
+    own = _release(version)
+    return (own + (0,) * len(release))[: len(release)] == release
+
+
+def _key(version: str) -> _VersionKey:
+    match = _VERSION.fullmatch(version)
+    assert match is not None, version
+    release = _release(version)
+    while release and release[-1] == 0:
+        release = release[:-1]
+    if match["phase"]:
+        return release, {"a": -3, "b": -2, "rc": -1}[match["phase"]], int(match["number"])
+    if match["post"]:
+        return release, 1, int(match["post"])
+    return release, -4 if match["dev"] else 0, int(match["dev"] or 0)
