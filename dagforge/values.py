@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 
@@ -30,9 +31,13 @@ class Cron:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """A schedule with a fixed distance between runs; `seconds` may have a fraction."""
+    """A schedule with a fixed distance between runs.
 
-    seconds: float
+    Attributes:
+        meaning: as of `Cron`.
+    """
+
+    length: timedelta
     meaning: str
 
 

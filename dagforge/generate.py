@@ -1,0 +1,233 @@
+"""The text of a DAG's file: the target's templates over a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2.runtime import Context
+
+from dagforge.errors import SourceLocation, TemplateError, Warn, did_you_mean
+from dagforge.ir import Selection
+from dagforge.layout import Code
+from dagforge.manifest import Manifest, assemble
+from dagforge.plan import DagPlan
+from dagforge.render import PythonEnvironment, render_template, template_loader
+from dagforge.target import Target
+from dagforge.write import RenderedFile
+
+TEMPLATE_API = 1
+API_FILE = "templates.yaml"
+CONTEXT_NAMES = ("dag", "task", "settings", "vars")
+
+_reads: ContextVar[set[str]] = ContextVar("reads")
+
+
+class Vars(Mapping[str, Any]):
+    """Free variables, which remembers the names that a template asked for."""
+
+    def __init__(self, values: Mapping[str, Any], reads: set[str]) -> None:
+        self._values = values
+        self._read = reads
+
+    def __getitem__(self, name: str) -> Any:
+        self._read.add(name)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._read.update(self._values)
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class _Context(Context):
+    """A template's context, which remembers the names that were asked for."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        _reads.get().add(key)
+        return super().resolve_or_missing(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The templates of one target, compiled once for all files.
+
+    Attributes:
+        folder: name of the orchestrator's folder.
+    """
+
+    environment: PythonEnvironment
+    folder: str
+
+    @classmethod
+    def open(cls, team: Path | None, builtin: Path, target: Target) -> Templates:
+        """Return the templates of `target`, a team's folder first.
+
+        Raises:
+            TemplateError: the team's folder is for another version of the template API.
+        """
+        if team is not None:
+            _check_api(team)
+        environment = PythonEnvironment(
+            template_loader(team, builtin), globals={"docstring": docstring}
+        )
+        environment.context_class = _Context
+        return cls(environment, target.orchestrator)
+
+
+def _check_api(team: Path) -> None:
+    from dagforge.conf import parse_yaml
+
+    path = team / API_FILE
+    fix = f"write `template_api: {TEMPLATE_API}` into {path.as_posix()}"
+    if not path.is_file():
+        raise TemplateError.of(
+            "template-api",
+            f"the template folder {team.as_posix()} does not say which template API it is for",
+            at=SourceLocation(path.as_posix()),
+            fix=fix,
+        )
+    document = parse_yaml(path.read_bytes(), path.as_posix())
+    data = document.data if isinstance(document.data, dict) else {}
+    for key in data:
+        if key != "template_api":
+            raise TemplateError.of(
+                "template-api",
+                f"there is no '{key}' in {API_FILE}",
+                at=document.origin(key),
+                fix=did_you_mean(key, ["template_api"]),
+                at_key=True,
+            )
+    version = data.get("template_api")
+    if version != TEMPLATE_API or isinstance(version, bool):
+        raise TemplateError.of(
+            "template-api",
+            f"these templates are for template API {version}, this DagForge has {TEMPLATE_API}",
+            at=document.origin("template_api") if "template_api" in data else SourceLocation(path.as_posix()),
+            fix=fix,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A rendered file and the free variables that its templates asked for."""
+
+    file: RenderedFile
+    reads: frozenset[str]
+
+
+def generate(
+    dag: DagPlan,
+    target: Target,
+    templates: Templates,
+    *,
+    project: str,
+    command: str,
+    jinja_file: Path | None = None,
+    selection: Selection | None = None,
+    warn: Warn,
+) -> Rendered:
+    """Return the file of one DAG.
+
+    Args:
+        project: name of the project, for the header.
+        command: remakes the file; for the header.
+        jinja_file: a kedro-airflow template to use instead of the target's own.
+        selection: the part of the pipeline that it holds, None or empty for the whole.
+        warn: takes what is doubtful but no error.
+
+    Raises:
+        TemplateError: a template is wrong, or what it gives is no Python.
+    """
+    path = str(target.facts["file"]).format(stem=dag.stem)
+    reads: set[str] = set()
+    if jinja_file is not None:
+        from dagforge.kedro_template import render_kedro_template
+
+        result = render_kedro_template(
+            dag,
+            jinja_file,
+            project=project,
+            package_name=project.replace("-", "_"),
+            warn=warn,
+        )
+        body, reads = result.text, set(result.reads)
+    else:
+        _check_reserved(dag, templates)
+        body = _body(dag, target, templates, reads)
+    manifest = Manifest(
+        project=project,
+        pipeline=dag.pipeline.name,
+        env=dag.env,
+        target=target.name,
+        source=dag.pipeline.origin.location().file,
+        command=command,
+    )
+    text = assemble(manifest, body, path)
+    file = RenderedFile(
+        path, text, manifest, catchup=dag.catchup, selection=bool(selection)
+    )
+    return Rendered(file, frozenset(reads))
+
+
+def _body(dag: DagPlan, target: Target, templates: Templates, reads: set[str]) -> str:
+    folder = templates.folder
+    context = {
+        **dag.vars,
+        "dag": dag,
+        "settings": dag.settings,
+        "vars": Vars(dag.vars, reads),
+    }
+    reserved = {
+        *(task.variable for task in dag.tasks),
+        *dag.constants,
+        *target.facts.get("reserved", ()),
+        dag.variable,
+    }
+    token = _reads.set(reads)
+    try:
+        return render_template(
+            templates.environment,
+            f"{folder}/dag.py.jinja",
+            context,
+            imports=target.imports,
+            reserved=reserved,
+            values=(f"{folder}/values.py.jinja", f"builtin/{folder}/values.py.jinja"),
+        )
+    finally:
+        _reads.reset(token)
+
+
+def _check_reserved(dag: DagPlan, templates: Templates) -> None:
+    taken = {*CONTEXT_NAMES, *templates.environment.globals, "loop", "self", "super", "caller"}
+    for name in dag.vars:
+        if name in taken:
+            raise TemplateError.of(
+                "reserved-name",
+                f"the free variable '{name}' has the name of something that every template has",
+                fix="give it another name",
+            )
+
+
+def docstring(text: str) -> Code:
+    """Return `text` as a docstring, in the form that `ruff format` leaves as it is."""
+    lines = [_escaped(line.rstrip()) for line in text.strip().splitlines()] or [""]
+    if lines[0].startswith('"'):
+        lines[0] = " " + lines[0]
+    if len(lines) > 1:
+        return Code('"""' + "\n".join(lines) + '\n"""')
+    closing = ' """' if lines[0].endswith('"') else '"""'
+    return Code(f'"""{lines[0]}{closing}')
+
+
+def _escaped(line: str) -> str:
+    escaped = line.expandtabs(4).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in escaped
+    )

@@ -1,0 +1,99 @@
+"""Names that others will see or that Kubernetes and Python will accept.
+
+What users see (dag_id, task_id, file) is never changed beyond recognition; what they do not see
+gets eight hex digits of the full name when it was shortened or would collide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+from typing import NewType
+
+TaskId = NewType("TaskId", str)
+Identifier = NewType("Identifier", str)
+PodName = NewType("PodName", str)
+
+POD_NAME_LENGTH = 54
+"""Kubernetes allows 63 characters; the operator appends a dash and eight random ones."""
+
+
+def digest(text: str, length: int = 8) -> str:
+    """Return the first hex digits of the text's SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+@lru_cache(maxsize=None)
+def slug(text: str, separator: str = "-", lowercase: bool = True) -> str:
+    """Return ASCII letters, digits and `separator`; may be empty when nothing can be spelled."""
+    if _is_slug(text, separator) and (not lowercase or text == text.lower()):
+        return text
+    from slugify import slugify
+    from text_unidecode import unidecode
+
+    # slugify alone takes Unidecode where it happens to be installed, and ids would differ.
+    return str(slugify(unidecode(text), separator=separator, lowercase=lowercase))
+
+
+def _is_slug(text: str, separator: str) -> bool:
+    return bool(re.fullmatch(rf"[A-Za-z0-9]+(?:{re.escape(separator)}[A-Za-z0-9]+)*", text))
+
+
+def pod_name(pipeline: str, task: str) -> PodName:
+    """Return the name of a task's pod: DNS label, at most 54 characters."""
+    name = "-".join(part for part in (slug(pipeline), slug(task)) if part)
+    if not name:
+        return PodName(f"pod-{digest(f'{pipeline}/{task}')}")
+    if len(name) > POD_NAME_LENGTH:
+        name = f"{name[: POD_NAME_LENGTH - 9].rstrip('-')}-{digest(f'{pipeline}/{task}')}"
+    return PodName(name)
+
+
+def identifier(text: str, fallback: str = "task") -> str:
+    """Return a Python name made from `text`, lower case and ASCII."""
+    # A word that is an identifier already stays as it is, capitals too.
+    if text.isidentifier() and text.isascii():
+        name = text
+    else:
+        name = slug(text, "_")
+    if not name:
+        name = f"{fallback}_{digest(text)}"
+    if name[0].isdigit():
+        name = f"{fallback}_{name}"
+    return f"{name}_" if keyword.iskeyword(name) or keyword.issoftkeyword(name) else name
+
+
+def identifiers(
+    texts: Iterable[str], reserved: Collection[str], *, fallback: str = "task"
+) -> dict[str, Identifier]:
+    """Return a Python name for each text, no two alike and none of them reserved.
+
+    A text keeps its own name where it is one; of several that would share a name, those that
+    had to be changed for it get eight hex digits of their text.
+    """
+    wanted = {text: identifier(text, fallback) for text in texts}
+    texts_by_name: dict[str, list[str]] = {}
+    for text, name in wanted.items():
+        texts_by_name.setdefault(name, []).append(text)
+    names: dict[str, Identifier] = {}
+    taken = set(reserved)
+    for text, name in wanted.items():
+        alone = len(texts_by_name[name]) == 1 or text == name
+        chosen = name if alone and name not in taken else f"{name}_{digest(text)}"
+        if name in taken and len(texts_by_name[name]) == 1 and f"{name}_" not in wanted.values():
+            chosen = f"{name}_"
+        names[text] = Identifier(chosen)
+    return names
+
+
+def module_stem(dag_id: str) -> str:
+    """Return the name of a DAG's file without `.py`: what a Python module may be called."""
+    stem = re.sub(r"\W+", "_", dag_id, flags=re.ASCII).strip("_")
+    if not stem:
+        stem = f"dag_{digest(dag_id)}"
+    if stem[0].isdigit():
+        stem = f"dag_{stem}"
+    return f"{stem}_" if keyword.iskeyword(stem) else stem

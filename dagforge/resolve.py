@@ -1,0 +1,565 @@
+"""Settings: an ordered tuple of layers, merged by a pure function.
+
+The order, low to high: the target's own, `default`, the pipeline's section, `for_tags`,
+`for_tasks`, the node's own, `--params`. Within each, base comes before the environment and
+`dagforge*.yml` before the orchestrator's file. Where a value came from is a question asked of
+the layers again, not data carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagforge.conf import BASE, Conf
+from dagforge.errors import Origin, Problem, Problems, SettingsError, Warn, did_you_mean
+from dagforge.ir import Grouping, Node, Pipeline
+from dagforge.target import Setting, Target, known_elsewhere
+
+DEFAULT_SECTION = "default"
+ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}))
+FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Settings that one place gives.
+
+    Attributes:
+        label: what the place is called in `explain`.
+        data: values by canonical name; free variables under `vars`.
+        origin: where it stands; None for the target's own and the command line.
+        written: the name in the file, for each canonical name that is written otherwise.
+        free: free variables that stand at the top of the section.
+        family: `dagforge`, or the orchestrator whose file it is; empty elsewhere.
+    """
+
+    label: str
+    data: Mapping[str, Any]
+    origin: Origin | None = None
+    written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
+    family: str = ""
+
+    def place(self, path: Sequence[str]) -> Origin | None:
+        """Return where the value at a path of canonical names was written."""
+        if self.origin is None:
+            return None
+        first, *rest = path
+        if first == "vars" and rest and rest[0] in self.free:
+            first, *rest = rest
+            return Origin(self.origin.source, (*self.origin.path, first, *rest))
+        written = self.written.get(first, (first,))
+        return Origin(self.origin.source, (*self.origin.path, *written, *rest))
+
+
+def is_atomic(value: object) -> bool:
+    """Say whether a mapping is one value (an object or a literal) that is never merged."""
+    return isinstance(value, dict) and (frozenset(value) in ATOMIC or set(value) == {"literal"})
+
+
+def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `high` laid over `low`: mappings merge deeply, everything else replaces.
+
+    A null inside a mapping removes the key that it would have overridden.
+    """
+    merged = dict(low)
+    for key, value in high.items():
+        if isinstance(value, dict) and not is_atomic(value):
+            below = merged.get(key)
+            base = below if isinstance(below, dict) and not is_atomic(below) else {}
+            merged[key] = _merge_free(base, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_free(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = merge(low, high)
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _has(data: Any, path: Sequence[str]) -> bool:
+    for part in path:
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+    return True
+
+
+def value_at(data: Any, path: Sequence[str]) -> Any:
+    """Return the value at `path` in nested mappings; KeyError when there is none."""
+    for part in path:
+        data = data[part]
+    return data
+
+
+def _leaves(data: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
+    for key, value in data.items():
+        if isinstance(value, dict) and value and not is_atomic(value):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One answer of `Settings.explain`: a layer that gives the value, the winner first."""
+
+    layer: Layer
+    value: Any
+    at: Origin | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one pipeline for one target.
+
+    Attributes:
+        general: layers below any task: the target's own, `default`, the pipeline's.
+        by_tag: for `default` and for the pipeline, the layers of each tag.
+        by_task: the same for task and node names.
+        by_node: what stands next to a node in its pipeline.
+        top: the command line.
+    """
+
+    target: Target
+    pipeline: str
+    general: tuple[Layer, ...]
+    by_tag: tuple[Mapping[str, tuple[Layer, ...]], ...]
+    by_task: tuple[Mapping[str, tuple[Layer, ...]], ...]
+    by_node: Mapping[str, Layer]
+    top: tuple[Layer, ...]
+    _merged: dict[tuple[int, ...], Mapping[str, Any]] = field(default_factory=dict)
+
+    def merged(self, layers: tuple[Layer, ...]) -> Mapping[str, Any]:
+        """Return `layers` as one mapping; asked again for the same layers, the same object."""
+        key = tuple(map(id, layers))
+        found = self._merged.get(key)
+        if found is None:
+            merged: dict[str, Any] = {}
+            for layer in layers:
+                merged = merge(merged, layer.data)
+            found = self._merged[key] = merged
+        return found
+
+    def for_dag(self) -> Mapping[str, Any]:
+        """Return what holds for the DAG as a whole, by canonical name."""
+        return self.merged(self.dag_layers)
+
+    @property
+    def dag_layers(self) -> tuple[Layer, ...]:
+        """The layers of the DAG as a whole, low to high."""
+        return self.general + self.top
+
+    def task_layers(
+        self, name: str, nodes: Sequence[Node], tags: Iterable[str]
+    ) -> tuple[Layer, ...]:
+        """Return the layers of one task, low to high.
+
+        Args:
+            name: of the group, or of its only node.
+            nodes: that run in it.
+            tags: of the task.
+        """
+        extra: list[Layer] = []
+        if any(self.by_tag):
+            wanted = sorted(tags)
+            for level in self.by_tag:
+                extra += [layer for tag in wanted for layer in level.get(tag, ())]
+        named = [node.name for node in nodes if node.name != name]
+        for level in self.by_task:
+            if level:
+                extra += [layer for node in named for layer in level.get(node, ())]
+        own = [self.by_node[node.name] for node in nodes if node.settings]
+        of_task = [layer for level in self.by_task for layer in level.get(name, ())]
+        # What is said of a group as a whole is more specific than what one of its nodes says.
+        is_group = len(nodes) > 1 or bool(named)
+        extra += own + of_task if is_group else of_task + own
+        return self.general + tuple(extra) + self.top
+
+    def conflicts(
+        self, name: str, nodes: Sequence[Node], tags: Iterable[str]
+    ) -> Iterable[tuple[tuple[str, ...], str, Layer, Layer]]:
+        """Yield what two tags of a task, or two nodes of a group, set differently.
+
+        Yields:
+            Path of the setting, which of the two sorts it is (`tags` or `nodes`), both layers.
+        """
+        wanted = sorted(tags)
+        final = [layer for level in self.by_task for layer in level.get(name, ())]
+        final += self.top
+        for level in self.by_tag:
+            sources: list[Sequence[Layer]] = [level.get(tag, ()) for tag in wanted]
+            yield from self._differing(sources, "tags", final)
+        if len(nodes) > 1:
+            sources = []
+            for node in nodes:
+                layers = [layer for level in self.by_task for layer in level.get(node.name, ())]
+                if node.settings:
+                    layers.append(self.by_node[node.name])
+                sources.append(layers)
+            yield from self._differing(sources, "nodes", final)
+
+    @staticmethod
+    def _differing(
+        sources: Sequence[Sequence[Layer]], sort: str, settled: Sequence[Layer]
+    ) -> Iterable[tuple[tuple[str, ...], str, Layer, Layer]]:
+        first: dict[tuple[str, ...], tuple[Layer, Any]] = {}
+        for layers in sources:
+            mine: dict[tuple[str, ...], tuple[Layer, Any]] = {}
+            for layer in layers:
+                for path in _leaves(layer.data):
+                    mine[path] = (layer, value_at(layer.data, path))
+            for path, (layer, value) in mine.items():
+                if path not in first:
+                    first[path] = (layer, value)
+                elif first[path][1] != value and not any(_has(s.data, path) for s in final):
+                    yield path, sort, first[path][0], layer
+
+    def explain(self, path: Sequence[str], layers: tuple[Layer, ...]) -> list[Found]:
+        """Return every layer that gives the value at `path`, the winner first."""
+        return [
+            Found(layer, value_at(layer.data, path), layer.place(path))
+            for layer in reversed(layers)
+            if _has(layer.data, path)
+        ]
+
+    def place(self, path: Sequence[str], layers: tuple[Layer, ...]) -> Origin | None:
+        """Return where the value that wins at `path`, or the nearest above it, was written."""
+        for length in range(len(path), 0, -1):
+            found = self.explain(path[:length], layers)
+            if found:
+                return found[0].at
+        return None
+
+    def grouping(self) -> Grouping:
+        """Return how the pipeline's nodes are told together."""
+        data = self.for_dag()
+        by, at = data["grouping"], self.place(("grouping",), self.dag_layers)
+        prefixes = data["grouping_prefix"]
+        prefixes = (prefixes,) if isinstance(prefixes, str) else tuple(prefixes)
+        if isinstance(by, dict):
+            tasks = {
+                task: (nodes,) if isinstance(nodes, str) else tuple(nodes)
+                for task, nodes in by.items()
+            }
+            return Grouping("map", prefixes, tasks, origin=at)
+        if isinstance(by, bool):
+            by = "tags" if by else "none"
+        return Grouping(by, prefixes, origin=at)
+
+
+GROUPINGS = ("tags", "namespace", "memory", "module", "none")
+
+
+def resolve(
+    conf: Conf,
+    pipeline: Pipeline,
+    target: Target,
+    params: Mapping[str, Any],
+    *,
+    pipelines: Iterable[str],
+    warn: Warn,
+) -> Settings:
+    """Return the settings of `pipeline` for `target`.
+
+    Args:
+        params: the command line's settings, nested, by any name of a setting.
+        pipelines: names that a section may have.
+        warn: takes what is doubtful but no error.
+
+    Raises:
+        SettingsError: with every problem of every section of the files, other pipelines' too.
+    """
+    problems = Problems()
+    sections = _read_sections(conf, target, set(pipelines), problems)
+    top = make_layer(dict(params), None, "--params", target, problems)
+    by_node = {
+        node.name: make_layer(
+            dict(node.settings),
+            node.origin / "settings",
+            f"node {node.name}",
+            target,
+            problems,
+            scope="task",
+        )
+        for node in pipeline.nodes
+        if node.settings
+    }
+    for problem in list(problems):
+        if problem.severity == "warning":
+            warn(problem)
+    problems.raise_errors(SettingsError)
+
+    own = Layer(f"target {target.name}", target.defaults)
+    levels = [
+        [section for section in sections if section.name == name]
+        for name in (DEFAULT_SECTION, pipeline.name)
+    ]
+    _warn_hidden(levels, warn)
+    return Settings(
+        target=target,
+        pipeline=pipeline.name,
+        general=(own, *(section.layer for level in levels for section in level)),
+        by_tag=tuple(_gather(section.for_tags for section in level) for level in levels),
+        by_task=tuple(_gather(section.for_tasks for section in level) for level in levels),
+        by_node=by_node,
+        top=(top,) if top.data else (),
+    )
+
+
+def _gather(parts: Iterable[Mapping[str, Layer]]) -> dict[str, tuple[Layer, ...]]:
+    gathered: dict[str, tuple[Layer, ...]] = {}
+    for part in parts:
+        for key, layer in part.items():
+            gathered[key] = (*gathered.get(key, ()), layer)
+    return gathered
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    name: str
+    env: str
+    layer: Layer
+    for_tags: Mapping[str, Layer]
+    for_tasks: Mapping[str, Layer]
+
+
+def _read_sections(
+    conf: Conf, target: Target, pipelines: set[str], problems: Problems
+) -> list[_Section]:
+    """Return the sections of all files, low to high."""
+    sections: list[_Section] = []
+    documents = [
+        (entry.document, entry.layer, family)
+        for family in ("dagforge", target.settings_family)
+        for entry in conf.settings[family]
+    ]
+    documents.sort(key=lambda found: found[1] != BASE)
+    for document, env, family in documents:
+        if not isinstance(document.data, dict):
+            if document.data is not None:
+                problems.error(
+                    "wrong-type",
+                    "a settings file holds sections: `default:` and one for each pipeline",
+                    document.origin(),
+                )
+            continue
+        for name, data in document.data.items():
+            at = document.origin(name)
+            if name.startswith("_"):  # a home for YAML anchors, as in Kedro's catalogs
+                continue
+            if name != DEFAULT_SECTION and name not in pipelines:
+                problems.error(
+                    "unknown-section",
+                    f"'{name}' is no pipeline",
+                    at,
+                    fix=_section_fix(name, pipelines, target),
+                    at_key=True,
+                )
+            if data is None:
+                continue
+            if not isinstance(data, dict):
+                problems.error(
+                    "wrong-type", f"section '{name}' must hold settings by name", at, at_key=True
+                )
+                continue
+            sections.append(_section(name, data, at, env, family, target, problems))
+    _refuse_twice(sections, problems)
+    return sections
+
+
+def _section_fix(name: str, pipelines: set[str], target: Target) -> str | None:
+    if name in target.canonical:
+        return f"put '{name}' under `{DEFAULT_SECTION}:` or under a pipeline's name"
+    return did_you_mean(name, {*pipelines, DEFAULT_SECTION})
+
+
+def _section(
+    name: str,
+    data: Mapping[str, Any],
+    at: Origin,
+    env: str,
+    family: str,
+    target: Target,
+    problems: Problems,
+) -> _Section:
+    plain = {key: value for key, value in data.items() if key not in (FOR_TAGS, FOR_TASKS)}
+    where = f"{env} {family}"
+    layer = make_layer(plain, at, f"{name} ({where})", target, problems, family=family)
+    parts: dict[str, dict[str, Layer]] = {FOR_TAGS: {}, FOR_TASKS: {}}
+    for part, layers in parts.items():
+        entries = data.get(part)
+        if entries is None:
+            continue
+        if not isinstance(entries, dict):
+            problems.error(
+                "wrong-type", f"`{part}` must map names to settings", at / part, at_key=True
+            )
+            continue
+        for key, settings in entries.items():
+            if settings is None:
+                continue
+            if not isinstance(settings, dict):
+                problems.error("wrong-type", f"`{part}: {key}` must hold settings", at / part / key)
+                continue
+            layers[key] = make_layer(
+                settings,
+                at / part / key,
+                f"{name}.{part}.{key} ({where})",
+                target,
+                problems,
+                family=family,
+                scope="task",
+            )
+    return _Section(name, env, layer, parts[FOR_TAGS], parts[FOR_TASKS])
+
+
+def _refuse_twice(sections: Iterable[_Section], problems: Problems) -> None:
+    """Refuse one key that two files of one layer and family set in one section."""
+    seen: dict[tuple[str, ...], Layer] = {}
+    for section in sections:
+        parts = [("", section.layer)]
+        parts += [(f"{FOR_TAGS}.{key}", layer) for key, layer in section.for_tags.items()]
+        parts += [(f"{FOR_TASKS}.{key}", layer) for key, layer in section.for_tasks.items()]
+        for part, layer in parts:
+            for path in _leaves(layer.data):
+                key = (section.env, layer.family, section.name, part, *path)
+                first = seen.setdefault(key, layer)
+                if first is not layer:
+                    at, before = layer.place(path), first.place(path)
+                    problems.error(
+                        "set-twice",
+                        f"'{'.'.join(path)}' is set twice in one layer, first at "
+                        f"{before.location() if before else 'the same place'}",
+                        at,
+                        fix="keep one of the two",
+                        at_key=True,
+                    )
+
+
+def _warn_hidden(levels: Sequence[Sequence[_Section]], warn: Warn) -> None:
+    """Warn of an environment's default that the pipeline's own base section hides."""
+    defaults, of_pipeline = levels
+    in_base = [section for section in of_pipeline if section.env == BASE]
+    in_env = [section for section in of_pipeline if section.env != BASE]
+    for section in defaults:
+        if section.env == BASE:
+            continue
+        for path in _leaves(section.layer.data):
+            hiding = [other for other in in_base if _has(other.layer.data, path)]
+            if hiding and not any(_has(other.layer.data, path) for other in in_env):
+                value = value_at(section.layer.data, path)
+                if value == value_at(hiding[-1].layer.data, path):
+                    continue
+                place = hiding[-1].layer.place(path)
+                warn(
+                    Problem(
+                        "hidden-default",
+                        f"'{'.'.join(path)}' has no effect on '{hiding[-1].name}', whose base "
+                        f"section sets it too ({place.location() if place else '?'})",
+                        section.layer.place(path),
+                        fix=f"set it under `{hiding[-1].name}:` in this file",
+                        severity="warning",
+                        at_key=True,
+                    )
+                )
+
+
+def make_layer(
+    data: dict[str, Any],
+    origin: Origin | None,
+    label: str,
+    target: Target,
+    problems: Problems,
+    *,
+    family: str = "",
+    scope: str | None = None,
+) -> Layer:
+    """Return a section as a layer: canonical names, free variables told apart.
+
+    Args:
+        scope: `task` where settings of the DAG make no sense; None where both may stand.
+    """
+    written: dict[str, tuple[str, ...]] = {}
+    values: dict[str, Any] = {}
+    free: set[str] = set()
+    layer = Layer(label, values, origin, written, frozenset(), family)
+
+    def take(name: str, value: Any, path: tuple[str, ...]) -> None:
+        at = None if origin is None else Origin(origin.source, (*origin.path, *path))
+        canonical = target.canonical.get(name)
+        if canonical is None:
+            elsewhere = known_elsewhere(name, target) if family in ("", "dagforge") else None
+            if elsewhere is not None:
+                message = f"{target.name} has no '{name}', a setting of {elsewhere.capitalize()}"
+                problems.warn(Problem("cannot-express", message, at, at_key=True))
+                return
+            canonical = "vars"
+            value = {name: value}
+            free.add(name)
+        elif canonical in written or (canonical in values and canonical != "vars"):
+            first = ".".join(written.get(canonical, (canonical,)))
+            problems.error(
+                "set-twice",
+                f"'{name}' and '{first}' are the same setting",
+                at,
+                fix="keep one of the two",
+                at_key=True,
+            )
+            return
+        else:
+            setting = target.settings[canonical]
+            if scope == "task" and setting.scope == "dag":
+                problems.error(
+                    "dag-setting",
+                    f"'{name}' is a setting of the DAG, not of a task",
+                    at,
+                    fix=f"put it under `{DEFAULT_SECTION}:` or the pipeline's name",
+                    at_key=True,
+                )
+                return
+        if canonical == "vars":
+            if not isinstance(value, dict):
+                problems.error("wrong-type", "`vars` must map names to values", at)
+                return
+            values["vars"] = {**values.get("vars", {}), **value}
+            return
+        values[canonical] = value
+        if path != (canonical,):
+            written[canonical] = path
+
+    for name, value in data.items():
+        if name == "default_args" and isinstance(value, dict):
+            for inner, inner_value in value.items():
+                take(inner, inner_value, (name, inner))
+        else:
+            take(name, value, (name,))
+    layer = Layer(label, values, origin, written, frozenset(free), family)
+    _check_types(layer, target, problems)
+    return layer
+
+
+def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
+    from dagforge.schema import check_types
+
+    for path, code, message, fix in check_types(layer.data, target):
+        problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")
+
+
+def free_variables(settings: Settings) -> Iterable[tuple[str, Layer]]:
+    """Yield each free variable that stands at the top of a section, with its layer."""
+    layers = list(settings.general) + list(settings.top)
+    for levels in (settings.by_tag, settings.by_task):
+        layers += [layer for level in levels for found in level.values() for layer in found]
+    for layer in layers:
+        for name in sorted(layer.free):
+            yield name, layer
+
+
+def setting_at(target: Target, name: str) -> Setting | None:
+    """Return the setting that `name`, canonical or alias, means."""
+    canonical = target.canonical.get(name)
+    return None if canonical is None else target.settings[canonical]

@@ -1,0 +1,265 @@
+"""Types of settings, checked by one JSON Schema made from a target's `target.yaml`.
+
+The same schema, with sections around it, is what `dagforge schema` prints for editors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dagforge.errors import did_you_mean
+from dagforge.target import Setting, Target
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
+Finding = tuple[tuple[str, ...], str, str, "str | None"]
+"""Path in the layer, code, message, fix."""
+
+TYPE_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+_validators: dict[int, tuple[Target, Any]] = {}
+
+
+def is_object(value: object) -> bool:
+    """Say whether a value is spelled `{import: ...}` or `{call: ..., args: ...}`."""
+    return isinstance(value, dict) and (
+        set(value) == {"import"} or ("call" in value and set(value) <= {"call", "args"})
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return a value as the schema sees it: `{literal: text}` is its text."""
+    if isinstance(value, dict):
+        if set(value) == {"literal"}:
+            return value["literal"]
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value
+
+
+def check_types(data: Mapping[str, Any], target: Target) -> Iterator[Finding]:
+    """Yield what in a layer has the wrong type, in the order of the layer's paths."""
+    checked = {}
+    for name, value in data.items():
+        setting = target.settings.get(name)
+        if setting is None or name == "vars":
+            continue
+        if setting.argument and is_object(value):
+            continue
+        checked[name] = plain(value) if isinstance(value, (dict, list)) else value
+    if not checked:
+        return
+    validator = _validator(target)
+    if validator.is_valid(checked):
+        return
+    findings = [
+        finding for error in validator.iter_errors(checked) for finding in _findings(error, target)
+    ]
+    yield from sorted(findings, key=lambda finding: (finding[0], finding[2]))
+
+
+def _validator(target: Target) -> Any:
+    cached = _validators.get(id(target))
+    if cached is None:
+        import jsonschema_rs
+
+        properties = {name: dict(setting.schema) for name, setting in target.settings.items()}
+        validator = jsonschema_rs.validator_for({"type": "object", "properties": properties})
+        cached = _validators[id(target)] = (target, validator)
+    return cached[1]
+
+
+def _findings(error: ValidationError, target: Target) -> Iterator[Finding]:
+    path = tuple(str(part) for part in error.instance_path)
+    name = ".".join(path)
+    value: Any = error.instance
+    rule = error.kind.name
+    expected: Any = getattr(error.kind, "value", None)
+    if rule == "type":
+        wanted = _types(error, target)
+        message = f"'{name}' must be {wanted}, not {describe(value)}"
+        yield path, "wrong-type", message, _type_fix(value, expected)
+    elif rule == "enum":
+        fix = did_you_mean(str(value), map(str, expected)) if value is not None else None
+        allowed = ", ".join(str(option) for option in expected)
+        yield (
+            path,
+            "wrong-value",
+            f"'{name}' cannot be {describe(value)}",
+            fix or f"one of {allowed}",
+        )
+    elif rule == "additionalProperties":
+        properties = _schema_at(error, target).get("properties", {})
+        for key in sorted(error.kind.unexpected):
+            yield (
+                (*path, key),
+                "unknown-setting",
+                f"'{name}' has no '{key}'",
+                did_you_mean(key, properties),
+            )
+    elif rule == "required":
+        yield path, "missing-setting", f"'{name}' needs '{error.kind.property}'", None
+    elif rule in ("minimum", "maximum"):
+        word = "at least" if rule == "minimum" else "at most"
+        yield (
+            path,
+            "wrong-value",
+            f"'{name}' must be {word} {error.kind.limit}, not {value}",
+            None,
+        )
+    elif rule in ("minItems", "minLength"):
+        yield path, "wrong-value", f"'{name}' must not be empty", None
+    elif rule == "pattern":
+        yield (
+            path,
+            "wrong-value",
+            f"'{name}' cannot be {describe(value)}",
+            f"it must match {expected}",
+        )
+    else:
+        yield path, "wrong-value", f"'{name}': {error.message}", None
+
+
+def _schema_at(error: ValidationError, target: Target) -> Mapping[str, Any]:
+    schema: Any = {
+        "properties": {name: setting.schema for name, setting in target.settings.items()}
+    }
+    for part in list(error.schema_path)[:-1]:
+        schema = schema[part]
+    return schema  # type: ignore[no-any-return]  # walked by the library's own path
+
+
+def _types(error: ValidationError, target: Target) -> str:
+    types = _schema_at(error, target)["type"]
+    names = [TYPE_NAMES[name] for name in ([types] if isinstance(types, str) else types)]
+    if len(error.instance_path) == 1:
+        setting = target.settings[str(error.instance_path[0])]
+        names[:0] = _spelling(setting)
+        if setting.value in ("duration", "date", "schedule"):
+            names = [name for name in names if name not in ("text", "a number")]
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+
+
+def _spelling(setting: Setting) -> list[str]:
+    by_value = {
+        "duration": "a duration such as 5m",
+        "date": "a date such as 2024-01-31",
+        "schedule": "a schedule such as @daily",
+        "object": "an object {import: ...} or {call: ...}",
+    }
+    return [by_value[setting.value]] if setting.value in by_value else []
+
+
+def _type_fix(value: Any, types: Iterable[str] | None) -> str | None:
+    wanted = set(types or ())
+    if value is None:
+        return "give it a value, or remove the line"
+    if isinstance(value, (bool, int, float)) and "string" in wanted:
+        return f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
+    if isinstance(value, str) and wanted & {"integer", "number", "boolean"}:
+        return "drop the quotes" if _is_scalar_text(value, wanted) else None
+    if isinstance(value, str) and "array" in wanted:
+        return f"[{value}]"
+    return None
+
+
+def _is_scalar_text(text: str, wanted: set[str]) -> bool:
+    if "boolean" in wanted and text.lower() in ("true", "false"):
+        return True
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    return "number" in wanted or ("integer" in wanted and number.is_integer())
+
+
+def describe(value: Any) -> str:
+    """Return a value as a message shows it, shortened."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "empty text" if value == "" else f"the text {_short(repr(value))}"
+    if isinstance(value, (int, float)):
+        return f"the number {_short(str(value))}"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    return type(value).__name__
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def editor_schema(targets: Iterable[Target]) -> dict[str, Any]:
+    """Return the JSON Schema of a settings file for editors.
+
+    Args:
+        targets: one an orchestrator; a `dagforge.yml` may hold the settings of all.
+    """
+    known: dict[str, Any] = {}
+    task_only: dict[str, Any] = {}
+    for target in targets:
+        for setting in target.settings.values():
+            entry = {**setting.schema, "description": setting.doc}
+            if setting.has_default:
+                entry["default"] = setting.default
+            if setting.argument:
+                entry = _with_object(entry)
+            for name in (setting.name, *setting.aliases):
+                named = entry
+                if name != setting.name:
+                    named = {
+                        **entry,
+                        "description": f"Another name of {setting.name}. {setting.doc}",
+                    }
+                known.setdefault(name, named)
+                if setting.scope == "task":
+                    task_only.setdefault(name, named)
+    task = {"type": ["object", "null"], "properties": task_only}
+    section = {
+        "type": ["object", "null"],
+        "properties": {
+            **known,
+            "for_tags": {
+                "description": "Settings of the tasks that have a tag, by tag.",
+                "type": ["object", "null"],
+                "additionalProperties": {"$ref": "#/$defs/task"},
+            },
+            "for_tasks": {
+                "description": "Settings of single tasks or nodes, by name.",
+                "type": ["object", "null"],
+                "additionalProperties": {"$ref": "#/$defs/task"},
+            },
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "DagForge settings",
+        "description": "`default:` and a section for each pipeline.",
+        "type": ["object", "null"],
+        "additionalProperties": {"$ref": "#/$defs/section"},
+        "$defs": {"section": section, "task": task},
+    }
+
+
+def _with_object(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry with room for `{import: ...}` and `{call: ...}`, without an anyOf."""
+    types = entry.get("type")
+    if types is None:
+        return entry
+    names = [types] if isinstance(types, str) else list(types)
+    return entry if "object" in names else {**entry, "type": [*names, "object"]}
