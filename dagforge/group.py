@@ -228,11 +228,12 @@ class _Review:
         for group, members in self._members().items():
             name = grouped.names[group]
             if name in solo_of:
-                fix = self._checked(joining(grouped, group, [solo_of[name]]))
+                at = self._place(members[0])
+                fix = self._checked(joining(grouped, group, [solo_of[name]]), at)
                 self.problems.error(
                     "group-name",
                     f"group '{name}' is named like node '{name}', which is in no group",
-                    self._place(members[0]),
+                    at,
                     fix="rename one of them" + (f", or {fix}" if fix else ""),
                 )
 
@@ -252,13 +253,14 @@ class _Review:
                 for runner, numbers in sorted(numbers_by_runner.items())
             ]
             odd = self._odd_ones(members, numbers_by_runner)
-            fix = self._checked(self._sorted_out(group, members, odd, numbers_by_runner))
+            at = self._place(odd[0])
+            proposal = self._sorted_out(group, members, odd, numbers_by_runner)
             name = self.grouped.names[group]
             self.problems.error(
                 "group-mixed",
                 "\n".join([f"group '{name}' holds nodes that cannot share a task", *lines]),
-                self._place(odd[0]),
-                fix=fix,
+                at,
+                fix=self._checked(proposal, at),
             )
 
     @staticmethod
@@ -319,19 +321,19 @@ class _Review:
             main = max(sorted(count), key=lambda group: (grouped.is_group[group], count[group]))
             others = [number for number in numbers if grouped.group_of[number] != main]
             lines = [
-                f"    {grouped.nodes[number].name}: {self._group_name(number)}"
-                for number in numbers
+                f"  {grouped.nodes[number].name}: {self._group_name(number)}" for number in numbers
             ]
+            at = self._place(others[0])
             self.problems.error(
                 "block-parted",
                 "\n".join(
                     [
                         f"the nodes of block '{block}' must share a task",
-                        *shortened(lines, "    ... {} more ..."),
+                        *shortened(lines, "  ... {} more ..."),
                     ]
                 ),
-                self._place(others[0]),
-                fix=self._checked(joining(grouped, main, others)),
+                at,
+                fix=self._checked(joining(grouped, main, others), at),
             )
 
     def fail_with_cycles(self) -> None:
@@ -383,7 +385,7 @@ class _Review:
         is_group = self.grouped.is_group[group]
         return f"in group '{self.grouped.names[group]}'" if is_group else "in no group"
 
-    def _checked(self, proposal: Proposal | None) -> str | None:
+    def _checked(self, proposal: Proposal | None, at: Place) -> str | None:
         """Return a proposal in words if the whole pipeline can be grouped with it."""
         if proposal is None or not self.fixes_left:
             return None
@@ -392,7 +394,7 @@ class _Review:
             self.whole = Part.whole(self.grouped)
         if not self.whole.accepts(proposal):
             return None
-        return self._say([proposal.change], None)
+        return self._say([proposal.change], at)
 
     def _say(self, changes: Sequence[Change], at: Place) -> str | None:
         if not changes:

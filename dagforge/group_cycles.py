@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dagforge.errors import PipelineError, Problem
@@ -155,20 +155,21 @@ class Proposal:
 
     Attributes:
         moves: the new group of each node that moves.
-        is_regrouped: nodes that join were in another group before.
+        detour: 0 for the plain way; 1 when early nodes give way to late ones, as the later node is
+            what closes a cycle; 2 when nodes that join were in another group before.
     """
 
     change: Change
     moves: Mapping[int, int]
-    is_regrouped: bool = False
+    detour: int = 0
 
     @property
     def rank(self) -> tuple[object, ...]:
         """What to sort by: few nodes before many, the simpler change before the other, names."""
         change = self.change
         size = len(change.nodes) + len(change.datasets)
-        kind = ("join", "leave", "split", "persist").index(change.kind)
-        return size, self.is_regrouped, kind, change.group, change.nodes, change.datasets
+        kind = ("join", "split", "leave", "persist").index(change.kind)
+        return size, self.detour, kind, change.group, change.nodes, change.datasets
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,15 +407,17 @@ def _regrouping(part: Part, cycle: Sequence[int], tried: int) -> Iterator[Propos
     for group in [g for g in cycle if grouped.is_group[g]][:tried]:
         members = part.members[group]
         between, sides = _surroundings(part, group)
+        late = sides[0]
         for numbers in between:
             if 0 < len(numbers) <= NAMED_AT_MOST:
                 yield joining(grouped, group, numbers)
         singles = [{number} for number in members] if len(members) <= SINGLES_TRIED else []
         for numbers in [*singles, *sides]:
             if 0 < len(numbers) <= min(NAMED_AT_MOST, len(members) - 1):
-                yield leaving(grouped, group, numbers)
+                detour = 0 if numbers <= late else 1
+                yield replace(leaving(grouped, group, numbers), detour=detour)
                 if len(numbers) > 1:
-                    yield splitting(grouped, group, numbers)
+                    yield replace(splitting(grouped, group, numbers), detour=detour)
     steps = steps_of(cycle)
     near = {*steps[:tried], *steps[len(steps) - tried :]}
     ends: set[Pair] = set()
@@ -429,6 +432,8 @@ def _regrouping(part: Part, cycle: Sequence[int], tried: int) -> Iterator[Propos
 
 def _surroundings(part: Part, group: int) -> tuple[list[set[int]], list[set[int]]]:
     """Return sets of nodes that lie between those of a group, and sets that could part from it.
+
+    The first of those that could part are the late ones: they need something that needs the group.
 
     Once with every other group as one, as the tasks would run, and once by the nodes alone, which
     leaves out what only other groups cause.
@@ -476,7 +481,7 @@ def joining(grouped: Grouped, group: int, numbers: Iterable[int]) -> Proposal:
     """Return the proposal that nodes become part of a group."""
     moves = dict.fromkeys(numbers, group)
     is_regrouped = any(grouped.is_group[grouped.group_of[number]] for number in moves)
-    return Proposal(_change(grouped, "join", group, moves), moves, is_regrouped)
+    return Proposal(_change(grouped, "join", group, moves), moves, 2 * is_regrouped)
 
 
 def leaving(grouped: Grouped, group: int, numbers: Iterable[int]) -> Proposal:
