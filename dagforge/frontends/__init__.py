@@ -1,0 +1,38 @@
+"""Front-ends: each folder here reads one kind of pipeline definition.
+
+The key under a pipeline in pipelines.yml says which folder reads it. Only `Pipeline` leaves.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from dagforge.conf import Conf
+from dagforge.frontends.definitions import Registry
+from dagforge.ir import Pipeline
+
+__all__ = ["Registry", "load", "registry"]
+
+_registries: WeakKeyDictionary[Conf, Registry] = WeakKeyDictionary()
+
+
+def registry(conf: Conf) -> Registry:
+    """Return the pipelines of a project by name, in order of definition.
+
+    Nothing is wrong enough to be raised here; what is wrong is raised by `load`.
+    """
+    found = _registries.get(conf)
+    if found is None:
+        found = _registries[conf] = Registry(conf)
+    return found
+
+
+def load(name: str, conf: Conf) -> Pipeline:
+    """Return a pipeline.
+
+    Raises:
+        LoadError: there is no such pipeline.
+        PipelineError: it is wrong; holds every problem of it, of the pipelines that it is made
+            of, and of what all pipelines share, such as the catalog.
+    """
+    return registry(conf).load(name)

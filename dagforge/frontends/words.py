@@ -1,0 +1,73 @@
+"""Names and types that every front-end checks alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dagforge.errors import Origin, Problems, did_you_mean
+from dagforge.scalars import kind_of
+
+MAX_NAME = 250
+# What nearly all names are made of, told in one step; others are looked at closely.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,249}")
+
+
+def fault_of_name(name: str) -> str | None:
+    """Return what keeps a text from being the name of a pipeline, a node, a tag or a dataset."""
+    if _PLAIN_NAME.fullmatch(name):
+        return None
+    if not name:
+        return "is empty"
+    if name.strip() != name:
+        return "begins or ends with a blank"
+    if name.startswith("-"):
+        return "begins with '-', like an option of a command"
+    if "," in name:
+        return "holds a comma, which separates names on the command line"
+    for character in name:
+        if not character.isprintable():
+            return f"holds the unprintable character U+{ord(character):04X}"
+    if len(name) > MAX_NAME:
+        return f"is {len(name)} characters long, {MAX_NAME} are allowed"
+    return None
+
+
+def shown(name: str) -> str:
+    """Return a name between quotes, shortened and printable."""
+    text = name if len(name) <= 60 else name[:57] + "..."
+    return f"'{text}'" if text.isprintable() else ascii(text)
+
+
+def check_name(name: str, what: str, code: str, at: Origin, problems: Problems) -> bool:
+    """Report a name that is none and say whether it is good."""
+    fault = fault_of_name(name)
+    if fault is not None:
+        problems.error(code, f"the {what} {shown(name)} {fault}", at)
+    return fault is None
+
+
+def wrong_type(
+    what: str, value: Any, expected: str, at: Origin, problems: Problems, fix: str | None = None
+) -> None:
+    """Report a value of the wrong type."""
+    if fix is None and isinstance(value, (bool, int, float)) and "text" in expected:
+        fix = "quote it"
+    problems.error("wrong-type", f"{what} is {kind_of(value)}, not {expected}", at, fix=fix)
+
+
+def check_keys(
+    mapping: Mapping[str, Any], known: Iterable[str], what: str, at: Origin, problems: Problems
+) -> None:
+    """Report the keys that are not among those known."""
+    names = list(known)
+    for key in mapping:
+        if key not in names:
+            problems.error(
+                "unknown-key",
+                f"{what} has no key {shown(key)}",
+                at / key,
+                fix=did_you_mean(key, names),
+                at_key=True,
+            )
