@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from dagforge.conf import Conf, Document
