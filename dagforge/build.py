@@ -21,7 +21,6 @@ from dagforge.conf import Conf, Project, read_conf, read_project
 from dagforge.errors import (
     DagForgeError,
     LoadError,
-    Origin,
     Problem,
     Problems,
     SettingsError,
@@ -125,9 +124,10 @@ def build(request: Request, *, render_files: bool = True, strict: bool = False) 
         env=request.env,
         conf=request.conf,
         project=project,
-        families=("dagforge", target.settings_family),
         environ=request.environ,
     )
+    with _kept(problems):
+        conf.check(("dagforge", target.settings_family))
     registered = registry(conf)
     names = _choose(request, project, tuple(registered))
     complete = set(names) == set(registered) and not request.selection
@@ -212,13 +212,9 @@ def _team_templates(request: Request, project: Project) -> Path | None:
         raise LoadError.of(
             "no-templates",
             f"`templates` names the folder {project.templates.name}, which does not exist",
-            at=_fact(project, "templates"),
+            at=project.origin("templates"),
         )
     return project.templates
-
-
-def _fact(project: Project, key: str) -> Origin | None:
-    return None if project.origin is None else project.origin / key
 
 
 def _choose(request: Request, project: Project, registered: tuple[str, ...]) -> tuple[str, ...]:
@@ -231,7 +227,7 @@ def _choose(request: Request, project: Project, registered: tuple[str, ...]) -> 
     problems = Problems()
     for name in dict.fromkeys(wanted):
         if name not in registered:
-            at = None if request.pipelines else _fact(project, "pipelines")
+            at = None if request.pipelines else project.origin("pipelines")
             problems.error(
                 "unknown-pipeline",
                 f"there is no pipeline '{name}'",

@@ -77,7 +77,8 @@ class Commands(click.Group):
 
             fix = did_you_mean(args[0], self.list_commands(ctx))
             if fix and fix.startswith("did"):
-                error.message = f"{error.message.rstrip('.')}; {fix}"
+                message = f"{error.message.rstrip('.')}; {fix}"
+                raise click.UsageError(message, ctx) from error
             raise
 
 
@@ -167,9 +168,7 @@ settings_options = with_options(
     ),
 )
 message_options = with_options(
-    click.option(
-        "--strict", is_flag=True, help="Warnings are errors, for CI."
-    ),
+    click.option("--strict", is_flag=True, help="Warnings are errors, for CI."),
     click.option(
         "--message-format",
         type=click.Choice(("text", "json", "github", "sarif")),
@@ -230,7 +229,9 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
         key = item[: min(ends)].strip() if ends else ""
         if not ends or not all(part.strip() for part in key.split(".")):
             problems.error(
-                "bad-params", f"--params: '{item}' is no key=value", fix="--params retries=2,owner=me"
+                "bad-params",
+                f"--params: '{item}' is no key=value",
+                fix="--params retries=2,owner=me",
             )
             continue
         try:
@@ -421,16 +422,12 @@ def create(**options: Any) -> None:
     except StaleOutputError as error:
         if options["diff"]:
             say(_diffs(error.report).rstrip("\n"), options)
-        raise DagForgeErrors(
-            [*warnings, *error.problems], exit_code=error.exit_code
-        ) from error
+        raise DagForgeErrors([*warnings, *error.problems], exit_code=error.exit_code) from error
     except DagForgeError as error:
         raise DagForgeErrors([*warnings, *error.problems], exit_code=error.exit_code) from error
     written = not (options["check"] or options["diff"])
     if options["strict"] and warnings:
-        raise DagForgeErrors(
-            [_as_error(problem) for problem in warnings], exit_code=1
-        )
+        raise DagForgeErrors([_as_error(problem) for problem in warnings], exit_code=1)
     if options["diff"]:
         say(_diffs(report).rstrip("\n"), options)
     if options["verify"] and written:
@@ -457,9 +454,7 @@ def _as_error(problem: Problem) -> Problem:
 def _check_create(options: Mapping[str, Any]) -> None:
     chosen = [name for name in ("check", "diff") if options[name]]
     if options["verify"] and chosen:
-        raise click.UsageError(
-            f"--verify loads files that were written; --{chosen[0]} writes none"
-        )
+        raise click.UsageError(f"--verify loads files that were written; --{chosen[0]} writes none")
     if options["python"] and not options["verify"]:
         raise click.UsageError("--python is for --verify")
     if options["every"] and options["pipelines"]:
@@ -477,7 +472,7 @@ def _check_create(options: Mapping[str, Any]) -> None:
 
 def _output(request: Request, found: Build, options: Mapping[str, Any]) -> Path:
     if options.get("output") is not None:
-        return Path.cwd() / options["output"]
+        return Path.cwd() / Path(options["output"])
     return found.project.output or request.root / DEFAULT_OUTPUT
 
 
@@ -509,8 +504,7 @@ def _say_files(
         say(f"{'unchanged':<10} {same} file{'s' if same != 1 else ''}", options)
     if not (options["check"] or options["verify"]) and not options["quiet"]:
         click.echo(
-            "not loaded in the orchestrator: "
-            f"`dagforge verify {shown} --python PATH` does that",
+            f"not loaded in the orchestrator: `dagforge verify {shown} --python PATH` does that",
             err=True,
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 from dagforge.errors import did_you_mean
 from dagforge.schema import describe, is_object
 from dagforge.target import Setting, Target, for_version
-from dagforge.values import Call, Cron, Date, Every, Literal, Model, Reference
+from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 
 Report = Callable[[tuple[str, ...], str, str, "str | None"], None]
 """Takes the path below the setting, a code, a sentence and a fix."""
@@ -148,7 +148,7 @@ def _check_template(text: str, target: Target, report: Report, path: tuple[str, 
     from jinja2 import Environment, TemplateSyntaxError
 
     try:
-        Environment(autoescape=False).parse(text)  # noqa: S701 - read for its syntax only
+        Environment(autoescape=False).parse(text)
     except TemplateSyntaxError as error:
         report(
             path,
@@ -434,7 +434,7 @@ def _object(value: Mapping[str, Any], path: tuple[str, ...], report: Report) -> 
         return Reference(dotted)
     arguments = value.get("args")
     if arguments is None:
-        return Call(dotted, {})
+        return Instance(dotted, {})
     if not isinstance(arguments, dict):
         message = f"`args` of '{dotted}' must map argument names to values"
         report((*path, "args"), "wrong-type", message, None)
@@ -443,7 +443,7 @@ def _object(value: Mapping[str, Any], path: tuple[str, ...], report: Report) -> 
         if not name.isidentifier() or keyword.iskeyword(name):
             message = f"'{name}' cannot be an argument of '{dotted}'"
             report((*path, "args", name), "wrong-value", message, "a Python name")
-    return Call(
+    return Instance(
         dotted,
         {
             name: _object_or_plain(inner, (*path, "args", name), report)
@@ -480,7 +480,7 @@ def _params(setting: Setting, value: Any, context: Context, report: Report) -> A
     params: dict[str, Any] = {}
     for name, entry in value.items():
         if isinstance(entry, dict) and "default" in entry and not is_object(entry):
-            params[name] = Call("Param", _object_or_plain(entry, (name,), report))
+            params[name] = Instance("Param", _object_or_plain(entry, (name,), report))
         else:
             params[name] = _object_or_plain(entry, (name,), report)
     return params
@@ -540,8 +540,14 @@ def kubernetes_model(
 
 
 def _field(
-    field_type: str, value: Any, target: Target, report: Report, path: tuple[str, ...]
+    field_type: str,
+    value: Any,
+    target: Target,
+    report: Report,
+    path: tuple[str, ...],
+    rendered: bool,
 ) -> Any:
+    """Return a model's field; in one that is `rendered`, text is a template."""
     inner = re.fullmatch(r"list\[(.+)\]", field_type)
     if inner:
         if not isinstance(value, list):
@@ -558,7 +564,8 @@ def _field(
             report(path, "wrong-type", message, None)
             return None
         return {
-            key: _field(inner[1], item, target, report, (*path, key), rendered) for key, item in value.items()
+            key: _field(inner[1], item, target, report, (*path, key), rendered)
+            for key, item in value.items()
         }
     if field_type in target.kubernetes_models:
         return kubernetes_model(field_type, value, target, report, path)
@@ -569,7 +576,13 @@ def _field(
             return value
     elif rendered and isinstance(value, str):
         _check_template(value, target, report, path)
-    expected = {"str": str, "int": int, "bool": bool, "float": (int, float)}.get(field_type)
+    types: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "int": (int,),
+        "bool": (bool,),
+        "float": (int, float),
+    }
+    expected = types.get(field_type)
     if expected is not None and (
         not isinstance(value, expected) or (isinstance(value, bool) and field_type != "bool")
     ):
@@ -656,7 +669,7 @@ def _secrets(setting: Setting, value: Any, context: Context, report: Report) -> 
             report((str(index),), "missing-setting", message, None)
         # The operator's own signature has no default for it.
         arguments.setdefault("deploy_target", None)
-        found.append(Call("Secret", {name: arguments[name] for name in order if name in arguments}))
+        found.append(Instance("Secret", {name: arguments[name] for name in order if name in arguments}))
     return found
 
 

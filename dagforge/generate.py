@@ -74,7 +74,9 @@ class Templates:
         if team is not None:
             _check_api(team)
         environment = PythonEnvironment(
-            template_loader(team, builtin), globals={"docstring": docstring}
+            template_loader(team, builtin),
+            globals={"docstring": docstring},
+            filters={"suffixed": str.__add__},
         )
         environment.context_class = _Context
         return cls(environment, target.orchestrator)
@@ -108,7 +110,9 @@ def _check_api(team: Path) -> None:
         raise TemplateError.of(
             "template-api",
             f"these templates are for template API {version}, this DagForge has {TEMPLATE_API}",
-            at=document.origin("template_api") if "template_api" in data else SourceLocation(path.as_posix()),
+            at=document.origin("template_api")
+            if "template_api" in data
+            else SourceLocation(path.as_posix()),
             fix=fix,
         )
 
@@ -169,9 +173,7 @@ def generate(
         command=command,
     )
     text = assemble(manifest, body, path)
-    file = RenderedFile(
-        path, text, manifest, catchup=dag.catchup, selection=bool(selection)
-    )
+    file = RenderedFile(path, text, manifest, catchup=dag.catchup, selection=bool(selection))
     return Rendered(file, frozenset(reads))
 
 

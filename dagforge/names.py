@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import keyword
 import re
-from collections.abc import Collection, Iterable
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import NewType
 
 TaskId = NewType("TaskId", str)
@@ -26,7 +27,7 @@ def digest(text: str, length: int = 8) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
-@lru_cache(maxsize=None)
+@cache
 def slug(text: str, separator: str = "-", lowercase: bool = True) -> str:
     """Return ASCII letters, digits and `separator`; may be empty when nothing can be spelled."""
     if _is_slug(text, separator) and (not lowercase or text == text.lower()):
@@ -67,26 +68,31 @@ def identifier(text: str, fallback: str = "task") -> str:
 
 
 def identifiers(
-    texts: Iterable[str], reserved: Collection[str], *, fallback: str = "task"
+    texts: Iterable[str],
+    reserved: Collection[str],
+    *,
+    fallback: str = "task",
+    suffixes: Sequence[str] = (),
 ) -> dict[str, Identifier]:
     """Return a Python name for each text, no two alike and none of them reserved.
 
     A text keeps its own name where it is one; of several that would share a name, those that
     had to be changed for it get eight hex digits of their text.
+
+    Args:
+        texts: without repetition.
+        reserved: names that are taken.
+        fallback: beginning of a name that could not begin otherwise.
+        suffixes: a name with one of these must not be another's name either.
     """
     wanted = {text: identifier(text, fallback) for text in texts}
-    texts_by_name: dict[str, list[str]] = {}
-    for text, name in wanted.items():
-        texts_by_name.setdefault(name, []).append(text)
-    names: dict[str, Identifier] = {}
-    taken = set(reserved)
-    for text, name in wanted.items():
-        alone = len(texts_by_name[name]) == 1 or text == name
-        chosen = name if alone and name not in taken else f"{name}_{digest(text)}"
-        if name in taken and len(texts_by_name[name]) == 1 and f"{name}_" not in wanted.values():
-            chosen = f"{name}_"
-        names[text] = Identifier(chosen)
-    return names
+    count = Counter(wanted.values())
+    plain = {text for text, name in wanted.items() if count[name] == 1 or text == name}
+    taken = {*reserved, *(name + suffix for name in count for suffix in suffixes)}
+    return {
+        text: Identifier(name if text in plain and name not in taken else f"{name}_{digest(text)}")
+        for text, name in wanted.items()
+    }
 
 
 def module_stem(dag_id: str) -> str:

@@ -158,6 +158,15 @@ class DagPlan:
         return any(task.kind == "worker" and task.runs == "command" for task in self.tasks)
 
     @property
+    def upstream_by_variable(self) -> Mapping[Identifier, tuple[Identifier, ...]]:
+        """Variables of the tasks right before each task; empty for the first ones."""
+        variable_of = {task.task_id: task.variable for task in self.tasks}
+        return {
+            task.variable: tuple(variable_of[task_id] for task_id in task.upstream)
+            for task in self.tasks
+        }
+
+    @property
     def downstream_by_variable(self) -> Mapping[Identifier, tuple[Identifier, ...]]:
         """Variables of the tasks right after each task that has any, in the order of edges."""
         variable_of = {task.task_id: task.variable for task in self.tasks}
@@ -234,9 +243,15 @@ def plan(
         key=lambda edge: (edge.upstream, edge.downstream),
     )
     arguments, deployment = _dag_arguments(planner, links)
+    if deployment:
+        deployment = _named(planner, deployment, env)
     constants, constant_of = _constants(planner, drafts)
     reserved = {*target.imports, *constants, *target.facts.get("reserved", ())}
-    variables = identifiers((draft.task_id for draft in drafts), reserved)
+    variables = identifiers(
+        (draft.task_id for draft in drafts),
+        reserved,
+        suffixes=target.facts.get("variable_suffixes", ()),
+    )
     default_args = _default_args(planner, drafts)
     for problem in problems:
         if problem.severity == "warning":
@@ -264,7 +279,9 @@ def plan(
             arguments={
                 name: value
                 for name, value in draft.arguments.items()
-                if name not in default_args or name in draft.own
+                if name in draft.own
+                or name not in default_args
+                or not _same(value, default_args[name])
             },
             upstream=tuple(upstream.get(draft.task_id, ())),
             downstream=tuple(downstream.get(draft.task_id, ())),
@@ -375,6 +392,22 @@ def _dag_arguments(
         group = "deployment" if setting.group == "deployment" else None
         by_group.setdefault(group, {})[argument] = value
     return by_group.get(None, {}), by_group.get("deployment", {})
+
+
+def _named(
+    planner: _Planner, deployment: Mapping[str, Any], env: str | None
+) -> Mapping[str, Any]:
+    """Return the deployment's arguments with a name, and refuse a schedule that nothing runs."""
+    settings = planner.settings
+    if "work_pool_name" not in deployment and deployment.get("schedule") is not None:
+        planner.problems.error(
+            "missing-setting",
+            "a schedule needs a deployment, and that needs a `work_pool_name`",
+            settings.place(("schedule",), settings.dag_layers),
+            fix="set `work_pool_name:` beside it",
+            at_key=True,
+        )
+    return {"name": env or "default", **deployment}
 
 
 def _converted(planner: _Planner, setting: Setting, value: Any, layers: tuple[Layer, ...]) -> Any:
@@ -643,10 +676,10 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         )
         layers = (kind_layer, *layers)
         data = settings.merged(layers)
-    machine = _machine_of(planner, group, data)
     has_resources = bool(facts.get("resources"))
-    if machine is not None and not has_resources and group.nodes and kind != OPERATOR:
-        _machine_unused(planner, kind)
+    machine = _machine_of(planner, group, data) if has_resources or planner.machines else None
+    if not has_resources and kind != OPERATOR:
+        _machine_unused(planner, group, data)
     for name in facts.get("required", ()):
         if data.get(name) in (None, "") and planner.once("required", kind, name):
             planner.problems.error(
@@ -728,17 +761,19 @@ def _unknown_kind(
         )
 
 
-def _machine_unused(planner: _Planner, kind: str) -> None:
-    if planner.once("machines", kind):
-        planner.problems.warn(
-            Problem(
-                "cannot-express",
-                f"tasks of '{planner.pipeline.name}' run in the {kind}, where machines mean "
-                f"nothing; {planner.target.name} has no resources by task",
-                planner.settings.place(("machines",), planner.settings.dag_layers),
-                at_key=True,
-            )
-        )
+def _machine_unused(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) -> None:
+    prefixes = _prefixes(data, "resources_tag_prefix")
+    for node in group.nodes:
+        for index, tag in enumerate(node.tags):
+            if tag.startswith(prefixes) and planner.once("machine tags"):
+                planner.problems.warn(
+                    Problem(
+                        "cannot-express",
+                        f"'{tag}' and other machine tags of '{planner.pipeline.name}' mean "
+                        f"nothing: {planner.target.name} has no resources by task",
+                        node.origin / "tags" / index,
+                    )
+                )
 
 
 def _task_id(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) -> TaskId:
@@ -946,29 +981,33 @@ def contract(group: NodeGroup, pipeline: Pipeline) -> str:
 
 
 def _default_args(planner: _Planner, drafts: Sequence[_Draft]) -> dict[str, Any]:
-    """Return the arguments that every task has with one value.
+    """Return the arguments that tasks have in common.
 
-    An argument that only some kinds take goes in when all tasks are of these kinds: Airflow gives
-    `default_args` to every operator that has an argument of that name, whatever it means there.
+    An argument goes in when every task has it: with the DAG's own value, which some tasks may
+    override, or with one value that all tasks share. One that only some kinds take goes in when
+    all tasks are of these kinds: Airflow gives `default_args` to every operator that has an
+    argument of that name, whatever it means there.
     """
     if planner.target.facts.get("default_args") is False or not drafts:
         return {}
     kinds = {draft.kind for draft in drafts}
-    candidates = [
-        argument
-        for setting in planner.target.settings.values()
-        if setting.scope == "task"
-        and (setting.kinds is None or kinds <= setting.kinds)
-        and (argument := planner.target.argument(setting)) is not None
-    ]
+    layers = planner.settings.dag_layers
+    of_dag = _arguments(planner, drafts[0].kind, planner.settings.for_dag(), layers, None)
     distinct = list({id(draft.arguments): draft.arguments for draft in drafts}.values())
-    first = distinct[0]
     common: dict[str, Any] = {}
-    for argument in candidates:
-        if argument in first and all(
-            argument in other and _same(other[argument], first[argument]) for other in distinct
-        ):
-            common[argument] = first[argument]
+    for setting in planner.target.settings.values():
+        argument = planner.target.argument(setting)
+        if setting.scope != "task" or argument is None:
+            continue
+        if setting.kinds is not None and not kinds <= setting.kinds:
+            continue
+        if any(argument not in arguments for arguments in distinct):
+            continue
+        values = [arguments[argument] for arguments in distinct]
+        if argument in of_dag and any(_same(value, of_dag[argument]) for value in values):
+            common[argument] = of_dag[argument]
+        elif all(_same(value, values[0]) for value in values):
+            common[argument] = values[0]
     return common
 
 

@@ -215,7 +215,7 @@ class Settings:
             for path, (layer, value) in mine.items():
                 if path not in first:
                     first[path] = (layer, value)
-                elif first[path][1] != value and not any(_has(s.data, path) for s in final):
+                elif first[path][1] != value and not any(_has(s.data, path) for s in settled):
                     yield path, sort, first[path][0], layer
 
     def explain(self, path: Sequence[str], layers: tuple[Layer, ...]) -> list[Found]:
@@ -267,6 +267,9 @@ def resolve(
 
     Args:
         params: the command line's settings, nested, by any name of a setting.
+        conf: the settings' files.
+        pipeline: the one that is compiled.
+        target: what it is compiled for.
         pipelines: names that a section may have.
         warn: takes what is doubtful but no error.
 
@@ -335,7 +338,7 @@ def _read_sections(
     documents = [
         (entry.document, entry.layer, family)
         for family in ("dagforge", target.settings_family)
-        for entry in conf.settings[family]
+        for entry in conf.settings_of(family)
     ]
     documents.sort(key=lambda found: found[1] != BASE)
     for document, env, family in documents:
@@ -481,6 +484,12 @@ def make_layer(
     """Return a section as a layer: canonical names, free variables told apart.
 
     Args:
+        data: the section as YAML gives it, without `for_tags` and `for_tasks`.
+        origin: where it stands; None for the command line.
+        label: what `explain` calls it.
+        target: whose settings are known.
+        problems: takes what is wrong.
+        family: whose file it stands in.
         scope: `task` where settings of the DAG make no sense; None where both may stand.
     """
     written: dict[str, tuple[str, ...]] = {}

@@ -83,8 +83,9 @@ def _findings(error: ValidationError, target: Target) -> Iterator[Finding]:
     path = tuple(str(part) for part in error.instance_path)
     name = ".".join(path)
     value: Any = error.instance
-    rule = error.kind.name
-    expected: Any = getattr(error.kind, "value", None)
+    kind: Any = error.kind
+    rule = kind.name
+    expected: Any = getattr(kind, "value", None)
     if rule == "type":
         wanted = _types(error, target)
         message = f"'{name}' must be {wanted}, not {describe(value)}"
@@ -100,7 +101,7 @@ def _findings(error: ValidationError, target: Target) -> Iterator[Finding]:
         )
     elif rule == "additionalProperties":
         properties = _schema_at(error, target).get("properties", {})
-        for key in sorted(error.kind.unexpected):
+        for key in sorted(kind.unexpected):
             yield (
                 (*path, key),
                 "unknown-setting",
@@ -108,13 +109,13 @@ def _findings(error: ValidationError, target: Target) -> Iterator[Finding]:
                 did_you_mean(key, properties),
             )
     elif rule == "required":
-        yield path, "missing-setting", f"'{name}' needs '{error.kind.property}'", None
+        yield path, "missing-setting", f"'{name}' needs '{kind.property}'", None
     elif rule in ("minimum", "maximum"):
         word = "at least" if rule == "minimum" else "at most"
         yield (
             path,
             "wrong-value",
-            f"'{name}' must be {word} {error.kind.limit}, not {value}",
+            f"'{name}' must be {word} {kind.limit}, not {value}",
             None,
         )
     elif rule in ("minItems", "minLength"):

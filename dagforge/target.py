@@ -198,6 +198,7 @@ class Target:
         """Return the provider release that a setting needs beyond what is stated, else None.
 
         Args:
+            setting: which one.
             stated: release by distribution; without one, the oldest that files are made for.
         """
         oldest: Mapping[str, str] = self.facts.get("providers", {})

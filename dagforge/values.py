@@ -62,8 +62,8 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """The result of calling a Python object with keyword arguments (typed values among them)."""
+class Instance:
+    """What calling a Python object with keyword arguments gives; typed values may be among them."""
 
     path: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
