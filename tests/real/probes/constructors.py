@@ -1,8 +1,8 @@
 """Print, as JSON, what the constructors and imports of this environment's orchestrator are like.
 
 Runs inside a real Airflow or Prefect, so it uses nothing but that and the standard library.
-Standard input is `{"classes": {name: path}, "imports": {name: "path [as alias]"}, "enums": {name: path}}`, with
-dotted paths.
+Standard input is `{"classes": {name: path}, "imports": {name: path}, "enums": {name: path}}`, all
+paths dotted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def arguments(called: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for base in called.__mro__:
         if "__init__" in base.__dict__ and base is not object:
-            own = _parameters(base.__init__)
+            own = _parameters(base.__dict__["__init__"])
             found = {**own, **found}
             if "**" not in own:
                 break
