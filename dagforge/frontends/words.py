@@ -10,13 +10,17 @@ from dagforge.errors import Origin, Problems, did_you_mean
 from dagforge.scalars import kind_of
 
 MAX_NAME = 250
-# What nearly all names are made of, told in one step; others are looked at closely.
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,249}")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,249}").fullmatch
+
+
+def are_plain(names: list[Any]) -> bool:
+    """Say whether a list holds nothing but good names, told quickly for what nearly all are."""
+    return all(type(name) is str and _PLAIN_NAME(name) for name in names)
 
 
 def fault_of_name(name: str) -> str | None:
     """Return what keeps a text from being the name of a pipeline, a node, a tag or a dataset."""
-    if _PLAIN_NAME.fullmatch(name):
+    if _PLAIN_NAME(name):
         return None
     if not name:
         return "is empty"

@@ -8,11 +8,19 @@ from __future__ import annotations
 import keyword
 import shlex
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from dagforge.errors import Origin, Problems
 from dagforge.frontends.definitions import Definition, NodesRead
-from dagforge.frontends.words import check_keys, check_name, fault_of_name, shown, wrong_type
+from dagforge.frontends.words import (
+    are_plain,
+    check_keys,
+    check_name,
+    fault_of_name,
+    shown,
+    wrong_type,
+)
 from dagforge.ir import Node, Operator, Work
 
 _ACTIONS = ("func", "command", "operator")
@@ -91,7 +99,16 @@ class _NodeReader:
         self.at = at
         self.problems = problems
         self.complete = True
-        self.what = f"node {index + 1} of pipeline {shown(pipeline)}"
+        self.pipeline = pipeline
+        self.index = index
+        self.name: str | None = None
+
+    @property
+    def what(self) -> str:
+        """The node, as messages name it."""
+        if self.name is None:
+            return f"node {self.index + 1} of pipeline {shown(self.pipeline)}"
+        return f"node {shown(self.name)}"
 
     def read(self) -> Node | None:
         """Return the node; None when it has no name that could be shown."""
@@ -100,11 +117,9 @@ class _NodeReader:
             wrong_type(self.what, item, "a mapping", self.at, self.problems)
             self.complete = False
             return None
-        name = self._name()
+        name = self.name = self._name()
         if name is None:
             self.complete = False
-        else:
-            self.what = f"node {shown(name)}"
         if not item.keys() <= _KNOWN:
             check_keys(item, _KEYS, self.what, self.at, self.problems)
         action = self._action()
@@ -140,8 +155,10 @@ class _NodeReader:
     def _name(self) -> str | None:
         name = self.item.get("name")
         if isinstance(name, str):
-            good = check_name(name, "node's name", "node-name", self.at / "name", self.problems)
-            return name if good else None
+            if fault_of_name(name) is None:
+                return name
+            check_name(name, "node's name", "node-name", self.at / "name", self.problems)
+            return None
         if "name" in self.item:
             wrong_type(f"the name of {self.what}", name, "text", self.at / "name", self.problems)
         else:
@@ -173,9 +190,9 @@ class _NodeReader:
         if not isinstance(func, str):
             self._wrong_type("func", func, "module:function")
             return None
-        module, colon, name = func.partition(":")
-        if colon and _is_dotted(module) and _is_dotted(name):
+        if _is_function(func):
             return Work("function", func)
+        _, colon, _ = func.partition(":")
         fix = "write it as my_package.my_module:my_function"
         if not colon and "." in func and _is_dotted(func):
             module, _, name = func.rpartition(".")
@@ -303,6 +320,8 @@ class _NodeReader:
         return outputs
 
     def _datasets(self, key: str, value: Any, expected: str) -> tuple[str, ...]:
+        if type(value) is list and are_plain(value) and len(set(value)) == len(value):
+            return tuple(value)
         at = self.at / key
         if isinstance(value, str):
             return (value,) if self._dataset(key, value, at) else ()
@@ -341,6 +360,8 @@ class _NodeReader:
         value = self.item.get(key)
         if value is None:
             return ()
+        if type(value) is list and are_plain(value):
+            return tuple(dict.fromkeys(value))
         what = f"'{key}' of {self.what}"
         return names_in(value, what, self.at / key, self.problems) or ()
 
@@ -368,6 +389,12 @@ class _NodeReader:
 
     def _wrong_type(self, key: str, value: Any, expected: str, fix: str | None = None) -> None:
         wrong_type(f"'{key}' of {self.what}", value, expected, self.at / key, self.problems, fix)
+
+
+@cache
+def _is_function(func: str) -> bool:
+    module, _, name = func.partition(":")
+    return _is_dotted(module) and _is_dotted(name)
 
 
 def _is_dotted(path: str) -> bool:
