@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class Templates:
             _check_api(team)
         environment = PythonEnvironment(
             template_loader(team, builtin),
-            globals={"docstring": docstring},
+            globals={"docstring": docstring, "names": names},
             filters={"suffixed": str.__add__},
         )
         environment.context_class = _Context
@@ -214,6 +214,12 @@ def _check_reserved(dag: DagPlan, templates: Templates) -> None:
                 f"the free variable '{name}' has the name of something that every template has",
                 fix="give it another name",
             )
+
+
+def names(variables: Sequence[str]) -> Code | list[Code]:
+    """Return Python names as one stands in an expression: alone, or several in a list."""
+    codes = [Code(variable) for variable in variables]
+    return codes[0] if len(codes) == 1 else codes
 
 
 def docstring(text: str) -> Code:

@@ -43,13 +43,13 @@ def _is_slug(text: str, separator: str) -> bool:
     return bool(re.fullmatch(rf"[A-Za-z0-9]+(?:{re.escape(separator)}[A-Za-z0-9]+)*", text))
 
 
-def pod_name(pipeline: str, task: str) -> PodName:
+def pod_name(dag_id: str, task: str) -> PodName:
     """Return the name of a task's pod: DNS label, at most 54 characters."""
-    name = "-".join(part for part in (slug(pipeline), slug(task)) if part)
+    name = "-".join(part for part in (slug(dag_id), slug(task)) if part)
     if not name:
-        return PodName(f"pod-{digest(f'{pipeline}/{task}')}")
+        return PodName(f"pod-{digest(f'{dag_id}/{task}')}")
     if len(name) > POD_NAME_LENGTH:
-        name = f"{name[: POD_NAME_LENGTH - 9].rstrip('-')}-{digest(f'{pipeline}/{task}')}"
+        name = f"{name[: POD_NAME_LENGTH - 9].rstrip('-')}-{digest(f'{dag_id}/{task}')}"
     return PodName(name)
 
 

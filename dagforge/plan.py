@@ -167,15 +167,24 @@ class DagPlan:
         }
 
     @property
-    def downstream_by_variable(self) -> Mapping[Identifier, tuple[Identifier, ...]]:
-        """Variables of the tasks right after each task that has any, in the order of edges."""
+    def chains(self) -> tuple[tuple[tuple[Identifier, ...], tuple[Identifier, ...]], ...]:
+        """The edges as statements: variables that run before, variables that run after.
+
+        Tasks with one and the same task after them share a statement; Airflow takes a list on
+        one side only.
+        """
         variable_of = {task.task_id: task.variable for task in self.tasks}
-        following: dict[Identifier, list[Identifier]] = {}
+        after: dict[Identifier, list[Identifier]] = {}
         for edge in self.edges:
-            following.setdefault(variable_of[edge.upstream], []).append(
-                variable_of[edge.downstream]
-            )
-        return {upstream: tuple(downstream) for upstream, downstream in following.items()}
+            after.setdefault(variable_of[edge.upstream], []).append(variable_of[edge.downstream])
+        before: dict[tuple[Identifier, ...], list[Identifier]] = {}
+        for upstream, downstream in after.items():
+            key = (*downstream,) if len(downstream) == 1 else (*downstream, upstream)
+            before.setdefault(key, []).append(upstream)
+        return tuple(
+            (tuple(upstream), key if len(key) == 1 else key[:-1])
+            for key, upstream in before.items()
+        )
 
 
 @dataclass(slots=True)
@@ -273,7 +282,7 @@ def plan(
             tags=draft.group.tags,
             command=draft.command,
             runs=draft.runs,
-            pod_name=pod_name(pipeline.name.strip("_"), draft.group.name),
+            pod_name=pod_name(dag_id, draft.group.name),
             machine=draft.machine.name if draft.machine else None,
             resources=constant_of.get(draft.machine.name) if draft.machine else None,
             arguments={
