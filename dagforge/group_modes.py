@@ -306,8 +306,10 @@ def _check_memory_names(context: Context, heads: Mapping[str, int], problems: Pr
             )
 
 
-def _say_memory(changes: Sequence[Change], _: Wording) -> str:
+def _say_memory(changes: Sequence[Change], _: Wording) -> str | None:
     (change,) = changes
+    if change.kind != "persist":
+        return None
     noun = "dataset" if len(change.datasets) == 1 else "datasets"
     return f"persist {noun} {listed(change.datasets)} in the catalog"
 

@@ -516,6 +516,14 @@ ERRORS = [
         "  fix: give each group a name of its own",
         id="one name for two memory groups",
     ),
+    pytest.param(
+        Grouping("memory", names={"a": "c"}),
+        [node("a", "", "x"), node("b", "x"), node("c")],
+        f"{FILE}:10:7: error: group 'c' is named like node 'c', which is in no group"
+        " [group-name]\n"
+        "  fix: rename one of them",
+        id="a memory group named like a node",
+    ),
 ]
 
 

@@ -354,21 +354,20 @@ def test_the_order_of_the_definition_changes_nothing(case: Case, r: random.Rando
 
 def print_outcomes() -> None:
     """Print what many groupings give; run by a test in processes with other hash seeds."""
-    for seed in range(12):
+    for seed in range(8):
         for mode in MODES:
             for groups in (4, 12):
                 case = make_case(mode, 40, 0.05, groups, seed, seed % 2 == 0)
                 print(outcome(case.pipeline, case.by))
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "4321"])
-def test_the_hash_seed_changes_nothing(hash_seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_hash_seed_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     print_outcomes()
     here = capsys.readouterr().out
     there = subprocess.run(
         [sys.executable, "-c", "from tests.test_group_properties import *; print_outcomes()"],
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        env={**os.environ, "PYTHONHASHSEED": "4321"},
         capture_output=True,
         text=True,
         check=True,
