@@ -603,7 +603,7 @@ def explain(path: str, form: str, **options: Any) -> None:
     dagforge explain __default__.machines.medium.limits.memory
     """
     from dagforge.build import build
-    from dagforge.show import explain_path
+    from dagforge.explain import explain_path
 
     options["every"] = True
     found = build(make_request(options), render_files=False)
