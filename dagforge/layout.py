@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 LINE_LENGTH = 88
@@ -203,7 +204,7 @@ def text_width(text: str) -> int:
     """Return the columns that `text` takes; East Asian wide characters take two."""
     if text.isascii():
         return len(text)
-    return sum(map(_char_width, text))
+    return len(text) + sum([_char_width(char) - 1 for char in text if char > "\x7f"])
 
 
 def _atom(flat: str) -> Shape:
@@ -217,8 +218,9 @@ def _bracketed(
     if opening == "(" and len(items) == 1:
         body += ","
     flat = f"{opening}{body}{closing}"
-    endless = any(item.width >= _ENDLESS for _, item in items)
-    width = _ENDLESS if endless else text_width(flat)
+    width = text_width(flat)
+    if "\n" in flat:
+        width += _ENDLESS
     return Shape(flat, width, opening, closing, tuple(items), joins)
 
 
@@ -295,6 +297,7 @@ _EMOJI = (0x1FA70, 0x1FAFF)
 _CONJOINING = ((0x1160, 0x11FF), (0xD7B0, 0xD7FF), (0xFF9E, 0xFFA0))
 
 
+@lru_cache(maxsize=4096)
 def _char_width(char: str) -> int:
     code = ord(char)
     category = unicodedata.category(char)

@@ -10,23 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from dagforge.layout import INDENT, LINE_LENGTH, Code, Shape, lay_out, text_width
 
-
-class Site(NamedTuple):
-    """An expression of a template.
-
-    Attributes:
-        file: the template, as the user knows it.
-        line: where the expression stands.
-        number: how many `{{` stand before it in the file.
-    """
-
-    file: str
-    line: int
-    number: int
+# An expression of a template: the file as the user knows it, the line, and how many `{{` stand
+# before it in the file. A plain tuple, because the compiled template holds it as a constant.
+Site = tuple[str, int, int]
 
 
 class Value(Code):
@@ -91,6 +80,17 @@ class MisplacedError(Exception):
 
     where: str
     site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBlockError(Exception):
+    """There are imports, and not exactly one place for them.
+
+    Attributes:
+        count: how many places there are.
+    """
+
+    count: int
 
 
 def concat(pieces: Iterable[str]) -> Code:
@@ -180,9 +180,12 @@ def expand(code: Code, import_block: str = "") -> str:
 
     Raises:
         MisplacedError: a value is in a string or comment, or touches a name.
+        ImportBlockError: there is an import block, and no place for it, or several.
     """
-    runs, values = _runs(code, import_block)
+    runs, values, places = _runs(code, import_block)
     _check_places(code, runs, values)
+    if import_block and places != 1:
+        raise ImportBlockError(places)
     followed_by = _widths_after(runs, values)
     written: list[str] = []
     column = indentation = 0
@@ -218,18 +221,19 @@ def unfinished(code: Code) -> str | None:
     Raises:
         MisplacedError: a value in it is misplaced already.
     """
-    runs, values = _runs(code, "")
+    runs, values, _ = _runs(code, "")
     _check_places(code, runs, values)
     left_open = _open_at_end(runs[-1])
     return left_open[0] if left_open else None
 
 
-def _runs(code: Code, import_block: str) -> tuple[list[str], list[Value]]:
-    """Return the texts before, between and after the values, and the values."""
+def _runs(code: Code, import_block: str) -> tuple[list[str], list[Value], int]:
+    """Return the texts before, between and after the values, the values, the import blocks."""
     runs: list[str] = []
     values: list[Value] = []
     run: list[str] = []
     dropping = False
+    places = 0
     for piece, _ in leaves(code):
         if isinstance(piece, Value):
             runs.append(_unix("".join(run)))
@@ -237,6 +241,7 @@ def _runs(code: Code, import_block: str) -> tuple[list[str], list[Value]]:
             run = []
         elif isinstance(piece, ImportBlock):
             run.append(import_block)
+            places += 1
             dropping = not import_block
         elif piece:
             text: str = piece
@@ -246,7 +251,7 @@ def _runs(code: Code, import_block: str) -> tuple[list[str], list[Value]]:
                 dropping = False
             run.append(text)
     runs.append(_unix("".join(run)))
-    return runs, values
+    return runs, values, places
 
 
 def _unix(text: str) -> str:

@@ -25,9 +25,10 @@ from jinja2.utils import missing, pass_context, pass_eval_context
 
 from dagforge.errors import DagForgeError, Problem, SourceLocation, TemplateError, did_you_mean
 from dagforge.imports import Import, import_block, local_names, parse_import
-from dagforge.layout import Call, Chain, Code, NoLiteralError, Shape, shape
+from dagforge.layout import Call, Chain, Code, NoLiteralError, Shape, quote, shape, text_width
 from dagforge.pieces import (
     ImportBlock,
+    ImportBlockError,
     MisplacedError,
     Part,
     Site,
@@ -93,10 +94,7 @@ def render_template(
             rendering = rendering.again(names)
             code = rendering.run(name)
         block = import_block(rendering.used.values(), names)
-        source = expand(code, block)
-        if block:
-            _require_import_block(code, environment.get_template(name))
-        return source
+        return expand(code, block)
     except Exception as error:
         raise _template_error(environment, name, error) from error
 
@@ -380,16 +378,17 @@ def _refuse(node: nodes.Node, file: str) -> None:
 
 
 @pass_context
-def _place(context: Context, value: object, site: tuple[str, int, int]) -> Code:  # noqa: ARG001
+def _place(context: Context, value: object, site: Site) -> Code:  # noqa: ARG001
     """Return the piece that `{{ value }}` adds to the text.
 
     It asks for the context only so that Jinja does not call it for constants while compiling.
     """
     kind = type(value)
     if kind is str:
-        return Value.at(shape(value), Site(*site))
+        flat = quote(value)  # type: ignore[arg-type]
+        return Value.at(Shape(flat, text_width(flat)), site)
     if isinstance(value, Text):
-        return Part.at(value, Site(*site))
+        return Part.at(value, site)
     if isinstance(value, Code):
         return value
     rendering = _current.get()
@@ -398,8 +397,8 @@ def _place(context: Context, value: object, site: tuple[str, int, int]) -> Code:
     macro = None if kind in _PLAIN else rendering.macro_for(value)
     if macro is not None:
         spelled = _spelled(macro, value)
-        return Part.at(spelled, Site(*site)) if isinstance(spelled, Text) else spelled
-    return Value.at(shape(value, rendering.spell), Site(*site))
+        return Part.at(spelled, site) if isinstance(spelled, Text) else spelled
+    return Value.at(shape(value, rendering.spell), site)
 
 
 _PLAIN = frozenset({type(None), bool, int, float, list, tuple, dict})
@@ -407,7 +406,7 @@ _PLAIN = frozenset({type(None), bool, int, float, list, tuple, dict})
 
 @pass_context
 def _place_result(
-    context: Context, function: Callable[..., object], site: tuple[str, int, int]
+    context: Context, function: Callable[..., object], site: Site
 ) -> Callable[..., Code]:
     """Return `function` with its result made a piece of the text; for `{% call %}`."""
 
@@ -599,24 +598,20 @@ def raise_undefined(value: Undefined) -> NoReturn:
     value._fail_with_undefined_error()
 
 
-def _require_import_block(code: Code, template: jinja2.Template) -> None:
-    count = sum(isinstance(piece, ImportBlock) for piece, _ in leaves(code))
-    if count != 1:
-        times = "never" if count == 0 else f"{count} times"
-        raise _error(
-            "import-block",
-            f"the template uses imports, but says {times} where they stand",
-            at=SourceLocation(_file_of(template)),
-            fix="put {{ imports() }} once, below the file's docstring",
-        )
-
-
 def _template_error(environment: PythonEnvironment, name: str, error: Exception) -> DagForgeError:
     """Return what the user reads instead of a traceback."""
     if isinstance(error, DagForgeError):
         return error
     if isinstance(error, MisplacedError):
         return _misplaced(environment, error)
+    if isinstance(error, ImportBlockError):
+        times = "never" if error.count == 0 else f"{error.count} times"
+        return _error(
+            "import-block",
+            f"the template uses imports, and says {times} where they stand",
+            at=SourceLocation(_file_of(environment.get_template(name))),
+            fix="put {{ imports() }} once, below the file's docstring",
+        )
     frames = list(_template_frames(error.__traceback__))
     at = frames[-1][0] if frames else SourceLocation(name)
     match error:
@@ -764,7 +759,7 @@ _MISPLACED = {
     "string": (
         "value-in-quotes",
         "{expression} stands inside quotes, and brings its own",
-        "drop the quotes; to join text and value write {{{{ 'text ' ~ value }}}}",
+        "drop the quotes; to join text and value write {{ 'text ' ~ value }}",
     ),
     "f-string": (
         "value-in-quotes",
@@ -779,7 +774,7 @@ _MISPLACED = {
     "name": (
         "value-touches-name",
         "{expression} touches a name, number or string, and would be read as part of it",
-        "put a space or an operator between them; a name is written {{{{ name | code }}}}",
+        "put a space or an operator between them; a name is written {{ name | code }}",
     ),
     "value": (
         "value-touches-name",
@@ -792,25 +787,26 @@ _MISPLACED = {
 def _misplaced(environment: PythonEnvironment, error: MisplacedError) -> TemplateError:
     code, message, fix = _MISPLACED[error.where]
     at, expression = _expression_at(environment, error.site)
-    return _error(code, message.format(expression=expression), at=at, fix=fix.format())
+    return _error(code, message.format(expression=expression), at=at, fix=fix)
 
 
 def _expression_at(environment: PythonEnvironment, site: Site) -> tuple[SourceLocation, str]:
     """Return where an expression of a template stands, and its text."""
-    source = "\n".join(re.split(r"\r\n|\r|\n", environment.sources[site.file]))
-    tokens = list(environment.lex(source, filename=site.file))
+    file, at_line, wanted = site
+    source = "\n".join(re.split(r"\r\n|\r|\n", environment.sources[file]))
+    tokens = list(environment.lex(source, filename=file))
     prints = any(kind == "name" and text == "print" for _, kind, text in tokens)
     number, position = -1, 0
-    if site.number >= 0 and not prints:
+    if wanted >= 0 and not prints:
         for _, kind, text in tokens:
             # White space is left out around tags; every token itself is there.
             position = source.index(text, position)
             number += kind == "variable_begin"
-            if number == site.number:
+            if number == wanted:
                 line = source.count("\n", 0, position) + 1
                 column = position - source.rfind("\n", 0, position)
                 end = source.find("}}", position)
                 expression = " ".join(source[position : end + 2].split())
-                return SourceLocation(site.file, line, column), f"'{expression}'"
+                return SourceLocation(file, line, column), f"'{expression}'"
             position += len(text)
-    return SourceLocation(site.file, site.line), "a value"
+    return SourceLocation(file, at_line), "a value"
