@@ -8,13 +8,14 @@ mistake in the settings.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dagforge.check import check
 from dagforge.conf import Conf, Project, read_conf, read_project
@@ -25,19 +26,22 @@ from dagforge.errors import (
     Problems,
     SettingsError,
     UsageError,
+    Warn,
     did_you_mean,
 )
 from dagforge.frontends import load, registry
-from dagforge.generate import Templates, generate
+from dagforge.generate import Rendered, Templates, generate
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
-from dagforge.plan import DagPlan, plan, unmatched_everywhere
-from dagforge.resolve import Settings, free_variables, resolve
+from dagforge.plan import DagPlan, check_for_keys, plan
+from dagforge.resolve import Sections, Settings, free_variables, read_sections, resolve
 from dagforge.resources import templates_dir
 from dagforge.select import select
 from dagforge.target import Target, read_target
 from dagforge.write import RenderedFile
 
+T = TypeVar("T")
+R = TypeVar("R")
 DEFAULT_PIPELINE = "__default__"
 DEFAULT_TARGET = "airflow"
 
@@ -62,7 +66,7 @@ class Request:
     target: str | None = None
     airflow_version: str | None = None
     conf: Path | None = None
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     params: Mapping[str, Any] = field(default_factory=dict)
     templates: Path | None = None
     jinja_file: Path | None = None
@@ -120,78 +124,91 @@ def build(request: Request, *, render_files: bool = True, strict: bool = False) 
     project = read_project(request.root)
     target = _target(request, project)
     conf = read_conf(
-        request.root,
-        env=request.env,
-        conf=request.conf,
-        project=project,
-        environ=request.environ,
+        request.root, env=request.env, conf=request.conf, project=project, environ=request.environ
     )
-    with _kept(problems):
-        conf.check(("dagforge", target.settings_family))
     registered = registry(conf)
     names = _choose(request, project, tuple(registered))
     complete = set(names) == set(registered) and not request.selection
 
-    pipelines: list[Pipeline] = []
-    for name in names:
-        with _kept(problems):
-            pipeline = load(name, conf)
-            if request.selection:
-                pipeline = select(pipeline, request.selection)
-            pipelines.append(pipeline)
-
+    pipelines = list(_each(names, lambda name: load(name, conf), problems))
     stages: list[Stages] = []
-    for pipeline in pipelines:
-        with _kept(problems):
-            settings = resolve(
-                conf, pipeline, target, request.params, pipelines=registered, warn=problems.warn
-            )
-            groups = group(pipeline, settings.grouping())
-            dag = plan(
-                pipeline,
-                groups,
-                settings,
-                target,
-                project=project.name,
-                env=conf.env,
-                warn=problems.warn,
-            )
-            stages.append(Stages(pipeline, settings, groups, dag))
-    if complete and not problems.errors:
-        all_settings = [each.settings for each in stages]
-        problems.extend(
-            unmatched_everywhere(all_settings, [(each.pipeline, each.groups) for each in stages])
-        )
     with _kept(problems):
+        sections = read_sections(conf, target, pipelines=registered, warn=problems.warn)
+        compiling = functools.partial(
+            _compile,
+            request=request,
+            sections=sections,
+            project=project.name,
+            env=conf.env,
+            warn=problems.warn,
+        )
+        stages += _each(pipelines, compiling, problems)
         check([each.dag for each in stages])
+        if complete and not problems.errors:
+            check_for_keys([(each.settings, each.groups) for each in stages])
 
     files: list[RenderedFile] = []
     if render_files and not problems.errors:
-        templates = Templates.open(_team_templates(request, project), templates_dir(), target)
-        reads: set[str] = set()
-        for each in stages:
-            with _kept(problems):
-                rendered = generate(
-                    each.dag,
-                    target,
-                    templates,
-                    project=project.name,
-                    command=command_of(request, each.dag, target),
-                    jinja_file=request.jinja_file,
-                    selection=request.selection,
-                    warn=problems.warn,
-                )
-                files.append(rendered.file)
-                reads |= rendered.reads
         with _kept(problems):
-            _check_read(stages, target, reads, lenient=request.jinja_file is not None)
-    if strict and problems.found:
+            files += _render(stages, request, project, target, problems)
+    if strict:
         problems.found = [replace(problem, severity="error") for problem in problems.found]
+    found = _once(problems.found)
     if problems.errors:
-        raise _worst(problems)
-    return Build(
-        project, conf, target, complete, tuple(stages), tuple(files), tuple(_once(problems.found))
-    )
+        raise DagForgeError(sorted(found, key=lambda problem: problem.severity != "error"))
+    return Build(project, conf, target, complete, tuple(stages), tuple(files), tuple(found))
+
+
+def _compile(
+    whole: Pipeline,
+    *,
+    request: Request,
+    sections: Sections,
+    project: str,
+    env: str | None,
+    warn: Warn,
+) -> Stages:
+    """Return one pipeline after each stage, up to its plan."""
+    pipeline = select(whole, request.selection) if request.selection else whole
+    settings = resolve(sections, pipeline, request.params, warn=warn)
+    groups = group(pipeline, settings.grouping(), whole)
+    dag = plan(pipeline, groups, settings, project=project, env=env, warn=warn)
+    return Stages(pipeline, settings, groups, dag)
+
+
+def _render(
+    stages: Sequence[Stages],
+    request: Request,
+    project: Project,
+    target: Target,
+    problems: Problems,
+) -> list[RenderedFile]:
+    """Return the files of the plans, all of them or none."""
+    templates = Templates.open(_team_templates(request, project), templates_dir(), target)
+
+    def render_one(each: Stages) -> Rendered:
+        return generate(
+            each.dag,
+            target,
+            templates,
+            project=project.name,
+            command=command_of(request, each.dag, target),
+            jinja_file=request.jinja_file,
+            selection=request.selection,
+            warn=problems.warn,
+        )
+
+    rendered = list(_each(stages, render_one, problems))
+    reads = {name for each in rendered for name in each.reads}
+    _check_read(stages, target, reads, lenient=request.jinja_file is not None)
+    return [each.file for each in rendered]
+
+
+def _each(items: Iterable[T], stage: Callable[[T], R], problems: Problems) -> Iterator[R]:
+    """Yield what a stage makes of each item, and keep the problems of those that fail."""
+    for item in items:
+        with _kept(problems):
+            yield stage(item)
 
 
 def _target(request: Request, project: Project) -> Target:
@@ -286,11 +303,6 @@ def _flat(params: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 def _relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
-
-
-def _worst(problems: Problems) -> DagForgeError:
-    found = _once(problems.found)
-    return DagForgeError(sorted(found, key=lambda problem: problem.severity != "error"))
 
 
 def _check_read(

@@ -37,6 +37,10 @@ class SourceLocation:
 class Locator(Protocol):
     """Something that knows where its parts stand, such as a YAML document."""
 
+    @property
+    def file(self) -> str:
+        """Path as the user knows it."""
+
     def locate(self, path: Path, *, key: bool = False) -> SourceLocation:
         """Return where the value at `path` begins, or with `key` the name in front of it."""
 
@@ -51,6 +55,11 @@ class Origin:
     def location(self, *, key: bool = False) -> SourceLocation:
         """Return file, line and column of the value, or with `key` of its name."""
         return self.source.locate(self.path, key=key)
+
+    @property
+    def file(self) -> str:
+        """The file, without looking for the place in it."""
+        return self.source.file
 
     def __truediv__(self, part: str | int) -> Origin:
         return Origin(self.source, (*self.path, part))

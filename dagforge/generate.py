@@ -139,6 +139,9 @@ def generate(
     """Return the file of one DAG.
 
     Args:
+        dag: the plan.
+        target: what it was planned for.
+        templates: of that target.
         project: name of the project, for the header.
         command: remakes the file; for the header.
         jinja_file: a kedro-airflow template to use instead of the target's own.
@@ -156,7 +159,6 @@ def generate(
         result = render_kedro_template(
             dag,
             jinja_file,
-            project=project,
             package_name=project.replace("-", "_"),
             warn=warn,
         )
@@ -169,7 +171,7 @@ def generate(
         pipeline=dag.pipeline.name,
         env=dag.env,
         target=target.name,
-        source=dag.pipeline.origin.location().file,
+        source=dag.pipeline.origin.file,
         command=command,
     )
     text = assemble(manifest, body, path)

@@ -214,15 +214,16 @@ def plan(
     pipeline: Pipeline,
     groups: Sequence[NodeGroup],
     settings: Settings,
-    target: Target,
     *,
     project: str,
     env: str | None,
     warn: Warn,
 ) -> DagPlan:
-    """Return the DAG that `groups` make with `settings` on `target`.
+    """Return the DAG that `groups` make with `settings`, on their target.
 
     Args:
+        pipeline: the nodes and their datasets.
+        settings: of the pipeline.
         groups: of `group.group`, in topological order.
         project: name of the project, the beginning of a dag_id.
         env: environment; None for base alone.
@@ -232,6 +233,7 @@ def plan(
         TargetError: with everything that the target cannot hold or that is missing for it.
     """
     problems = Problems()
+    target = settings.target
     dag_settings = settings.for_dag()
     planner = _Planner(
         pipeline, settings, target, problems, _context(settings, target, problems), {}, env
@@ -240,7 +242,7 @@ def plan(
     dag_id = _dag_id(planner, project)
     drafts = [_draft(planner, group) for group in groups]
     _check_task_ids(planner, drafts)
-    _check_for_keys(planner, groups)
+    _check_own_keys(planner, groups)
 
     links = task_links(pipeline, groups)
     task_id_of = {draft.group.name: draft.task_id for draft in drafts}
@@ -391,8 +393,8 @@ def _dag_arguments(
             at_key=True,
         )
     by_group: dict[str | None, dict[str, Any]] = {}
-    for setting in target.settings.values():
-        if setting.scope != "dag" or setting.name not in data or not setting.argument:
+    for setting in target.settings_for("dag"):
+        if setting.name not in data:
             continue
         argument = _argument(planner, setting, layers)
         if argument is None:
@@ -403,9 +405,7 @@ def _dag_arguments(
     return by_group.get(None, {}), by_group.get("deployment", {})
 
 
-def _named(
-    planner: _Planner, deployment: Mapping[str, Any], env: str | None
-) -> Mapping[str, Any]:
+def _named(planner: _Planner, deployment: Mapping[str, Any], env: str | None) -> Mapping[str, Any]:
     """Return the deployment's arguments with a name, and refuse a schedule that nothing runs."""
     settings = planner.settings
     if "work_pool_name" not in deployment and deployment.get("schedule") is not None:
@@ -449,7 +449,7 @@ def _cannot_express(planner: _Planner, setting: Setting, layers: tuple[Layer, ..
 
 def _argument(planner: _Planner, setting: Setting, layers: tuple[Layer, ...]) -> str | None:
     """Return what the setting's argument is called, or None and a warning when there is none."""
-    argument = planner.target.argument(setting)
+    argument = planner.target.arguments.get(setting.name)
     if argument is None:
         _cannot_express(planner, setting, layers)
         return None
@@ -811,7 +811,7 @@ def _check_task_ids(planner: _Planner, drafts: Sequence[_Draft]) -> None:
             )
 
 
-def _check_for_keys(planner: _Planner, groups: Sequence[NodeGroup]) -> None:
+def _check_own_keys(planner: _Planner, groups: Sequence[NodeGroup]) -> None:
     """Report entries of the pipeline's own `for_tasks` and `for_tags` that match nothing."""
     names = {group.name for group in groups} | {
         node.name for group in groups for node in group.nodes
@@ -850,13 +850,8 @@ def _arguments(
     if machine is not None:
         data = _with_machine(data, machine)
     arguments: dict[str, Any] = {}
-    for setting in target.settings.values():
-        if (
-            setting.scope != "task"
-            or setting.name not in data
-            or not setting.argument
-            or (setting.kinds is not None and kind not in setting.kinds)
-        ):
+    for setting in target.settings_for("task", kind):
+        if setting.name not in data:
             continue
         argument = _argument(planner, setting, layers)
         if argument is None:
@@ -894,13 +889,12 @@ def _with_tags(
     merged = {**annotations, TAGS_ANNOTATION: tags}
     if "annotations" in arguments:
         return {**arguments, "annotations": merged}
-    # Keep the target's order of arguments.
-    order = {
-        name: index
-        for index, name in enumerate(map(planner.target.argument, planner.target.settings.values()))
-    }
-    extended = {**arguments, "annotations": merged}
-    return dict(sorted(extended.items(), key=lambda item: order.get(item[0], 0)))
+    # Where the target has it among the arguments.
+    later = iter(planner.target.settings)
+    any(name == setting.name for name in later)
+    behind = {planner.target.arguments.get(name) for name in later}
+    front = {name: value for name, value in arguments.items() if name not in behind}
+    return {**front, "annotations": merged, **arguments}
 
 
 def _operator_arguments(planner: _Planner, group: NodeGroup, action: Operator) -> Mapping[str, Any]:
@@ -1004,9 +998,9 @@ def _default_args(planner: _Planner, drafts: Sequence[_Draft]) -> dict[str, Any]
     of_dag = _arguments(planner, drafts[0].kind, planner.settings.for_dag(), layers, None)
     distinct = list({id(draft.arguments): draft.arguments for draft in drafts}.values())
     common: dict[str, Any] = {}
-    for setting in planner.target.settings.values():
-        argument = planner.target.argument(setting)
-        if setting.scope != "task" or argument is None:
+    for setting in planner.target.settings_for("task"):
+        argument = planner.target.arguments.get(setting.name)
+        if argument is None:
             continue
         if setting.kinds is not None and not kinds <= setting.kinds:
             continue
@@ -1025,30 +1019,38 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and repr(one) == repr(other))
 
 
-def unmatched_everywhere(
-    settings: Iterable[Settings], pipelines: Iterable[tuple[Pipeline, Sequence[NodeGroup]]]
-) -> list[Problem]:
-    """Return the entries under `default:` whose tag or task no pipeline has."""
+def check_for_keys(planned: Iterable[tuple[Settings, Sequence[NodeGroup]]]) -> None:
+    """Refuse entries under `default:` whose tag or task no pipeline has.
+
+    Args:
+        planned: settings and groups of every pipeline of the project.
+
+    Raises:
+        TargetError: with all of them.
+    """
     names: set[str] = set()
     tags: set[str] = set()
-    for _, groups in pipelines:
+    levels: list[Settings] = []
+    for settings, groups in planned:
+        levels.append(settings)
         for group in groups:
             names.add(group.name)
             names.update(node.name for node in group.nodes)
             tags.update(group.tags)
-    problems: dict[tuple[str, str], Problem] = {}
-    for each in settings:
-        for part, levels, known, word in (
-            ("for_tasks", each.by_task, names, "task or node"),
-            ("for_tags", each.by_tag, tags, "tag"),
+    problems = Problems()
+    # The sections under `default:` are the same for all pipelines.
+    for settings in levels[:1]:
+        for part, entries, known, word in (
+            ("for_tasks", settings.by_task[0], names, "task or node"),
+            ("for_tags", settings.by_tag[0], tags, "tag"),
         ):
-            for key, layers in levels[0].items():
+            for key, layers in entries.items():
                 if key not in known:
-                    problems[part, key] = Problem(
+                    problems.error(
                         "no-match",
                         f"`{part}: {key}` matches nothing: no pipeline has a {word} '{key}'",
                         layers[0].origin,
-                        did_you_mean(key, known),
+                        fix=did_you_mean(key, known),
                         at_key=True,
                     )
-    return [problems[key] for key in sorted(problems)]
+    problems.raise_errors(TargetError)

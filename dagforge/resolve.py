@@ -8,7 +8,7 @@ the layers again, not data carried along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -254,30 +254,75 @@ class Settings:
 GROUPINGS = ("tags", "namespace", "memory", "module", "none")
 
 
-def resolve(
-    conf: Conf,
-    pipeline: Pipeline,
-    target: Target,
-    params: Mapping[str, Any],
-    *,
-    pipelines: Iterable[str],
-    warn: Warn,
-) -> Settings:
-    """Return the settings of `pipeline` for `target`.
+@dataclass(frozen=True, slots=True)
+class _Section:
+    name: str
+    env: str
+    layer: Layer
+    for_tags: Mapping[str, Layer]
+    for_tasks: Mapping[str, Layer]
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The sections of all settings files of a project, for one target.
+
+    Attributes:
+        by_name: sections of one name, low to high.
+    """
+
+    by_name: Mapping[str, Sequence[_Section]]
+    target: Target
+
+
+def read_sections(
+    conf: Conf, target: Target, *, pipelines: Collection[str], warn: Warn
+) -> Sections:
+    """Return the sections of the settings files, with types checked.
 
     Args:
-        params: the command line's settings, nested, by any name of a setting.
-        conf: the settings' files.
-        pipeline: the one that is compiled.
-        target: what it is compiled for.
+        conf: the files.
+        target: whose settings are known.
         pipelines: names that a section may have.
         warn: takes what is doubtful but no error.
 
     Raises:
-        SettingsError: with every problem of every section of the files, other pipelines' too.
+        LoadError: a file cannot be read.
+        SettingsError: with every problem of every section.
     """
     problems = Problems()
-    sections = _read_sections(conf, target, set(pipelines), problems)
+    conf.check(("dagforge", target.settings_family))
+    sections = _read_sections(conf, target, pipelines, problems)
+    _pass_on(problems, warn)
+    by_name: dict[str, list[_Section]] = {}
+    for section in sections:
+        by_name.setdefault(section.name, []).append(section)
+    return Sections(by_name, target)
+
+
+def _pass_on(problems: Problems, warn: Warn) -> None:
+    for problem in problems:
+        if problem.severity == "warning":
+            warn(problem)
+    problems.raise_errors(SettingsError)
+
+
+def resolve(
+    sections: Sections, pipeline: Pipeline, params: Mapping[str, Any], *, warn: Warn
+) -> Settings:
+    """Return the settings of `pipeline`.
+
+    Args:
+        sections: of the settings files, for the target.
+        pipeline: the one that is compiled.
+        params: the command line's settings, nested, by any name of a setting.
+        warn: takes what is doubtful but no error.
+
+    Raises:
+        SettingsError: with every problem of the command line and of the nodes' own settings.
+    """
+    target = sections.target
+    problems = Problems()
     top = make_layer(dict(params), None, "--params", target, problems)
     by_node = {
         node.name: make_layer(
@@ -291,16 +336,10 @@ def resolve(
         for node in pipeline.nodes
         if node.settings
     }
-    for problem in list(problems):
-        if problem.severity == "warning":
-            warn(problem)
-    problems.raise_errors(SettingsError)
+    _pass_on(problems, warn)
 
     own = Layer(f"target {target.name}", target.defaults)
-    levels = [
-        [section for section in sections if section.name == name]
-        for name in (DEFAULT_SECTION, pipeline.name)
-    ]
+    levels = [sections.by_name.get(name, ()) for name in (DEFAULT_SECTION, pipeline.name)]
     _warn_hidden(levels, warn)
     return Settings(
         target=target,
@@ -321,17 +360,8 @@ def _gather(parts: Iterable[Mapping[str, Layer]]) -> dict[str, tuple[Layer, ...]
     return gathered
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    name: str
-    env: str
-    layer: Layer
-    for_tags: Mapping[str, Layer]
-    for_tasks: Mapping[str, Layer]
-
-
 def _read_sections(
-    conf: Conf, target: Target, pipelines: set[str], problems: Problems
+    conf: Conf, target: Target, pipelines: Collection[str], problems: Problems
 ) -> list[_Section]:
     """Return the sections of all files, low to high."""
     sections: list[_Section] = []
@@ -374,7 +404,7 @@ def _read_sections(
     return sections
 
 
-def _section_fix(name: str, pipelines: set[str], target: Target) -> str | None:
+def _section_fix(name: str, pipelines: Collection[str], target: Target) -> str | None:
     if name in target.canonical:
         return f"put '{name}' under `{DEFAULT_SECTION}:` or under a pipeline's name"
     return did_you_mean(name, {*pipelines, DEFAULT_SECTION})

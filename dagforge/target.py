@@ -6,7 +6,7 @@ lowest layer), and a version of the orchestrator. Nothing is sniffed from what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -133,7 +133,7 @@ def for_version(by_version: Any, version: str) -> Any:
     return by_version[max(fitting, key=version_key)] if fitting else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """Where and for what a pipeline is compiled.
 
@@ -153,6 +153,7 @@ class Target:
     version: str
     facts: Mapping[str, Any]
     settings: Mapping[str, Setting]
+    _settings_for: dict[tuple[str, str | None], list[Setting]] = field(default_factory=dict)
 
     @cached_property
     def canonical(self) -> Mapping[str, str]:
@@ -187,12 +188,28 @@ class Target:
         own = {name: s.default for name, s in self.settings.items() if s.has_default}
         return own | self.facts["targets"][self.name]
 
-    def argument(self, setting: Setting) -> str | None:
-        """Return what this version calls the setting's argument, None when it takes none."""
-        if not setting.argument or not setting.exists_in(self.version):
-            return None
-        argument: str | None = for_version(setting.argument, self.version)
-        return argument
+    @cached_property
+    def arguments(self) -> Mapping[str, str]:
+        """What this version calls each setting's argument, for those that it takes, in order."""
+        return {
+            name: argument
+            for name, setting in self.settings.items()
+            if setting.exists_in(self.version)
+            and (argument := for_version(setting.argument, self.version)) is not None
+        }
+
+    def settings_for(self, scope: str, kind: str | None = None) -> Sequence[Setting]:
+        """Return the settings with an argument, in order: those of a DAG, or of a kind of task."""
+        key = (scope, kind)
+        if key not in self._settings_for:
+            self._settings_for[key] = [
+                setting
+                for setting in self.settings.values()
+                if setting.scope == scope
+                and setting.argument
+                and (kind is None or setting.kinds is None or kind in setting.kinds)
+            ]
+        return self._settings_for[key]
 
     def missing_provider(self, setting: Setting, stated: Mapping[str, str]) -> str | None:
         """Return the provider release that a setting needs beyond what is stated, else None.
@@ -213,9 +230,7 @@ class Target:
         """Fields of the Kubernetes client's models, by class name."""
         import json
 
-        path = self.folder / "kubernetes.json"
-        models: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return models
+        return dict(json.loads((self.folder / "kubernetes.json").read_bytes()))
 
 
 def orchestrators(templates: Path) -> dict[str, Mapping[str, Any]]:
@@ -295,13 +310,3 @@ def known_elsewhere(name: str, target: Target) -> str | None:
             if name == key or name in entry.get("aliases", ()):
                 return orchestrator
     return None
-
-
-def select_kinds(target: Target, kinds: Iterable[str]) -> list[Setting]:
-    """Return the task settings that at least one of these kinds takes, in order."""
-    wanted = set(kinds)
-    return [
-        setting
-        for setting in target.settings.values()
-        if setting.scope == "task" and (setting.kinds is None or setting.kinds & wanted)
-    ]
