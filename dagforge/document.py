@@ -176,13 +176,15 @@ class _Builder:
                 text = value = event.value
                 if event.implicit[0]:
                     if text in PLAIN_WORDS or text[0] in NUMBER_STARTS:
-                        is_merge = text == "<<" and in_mapping and key is None
-                        value = _MERGE if is_merge else self._plain(text, event)
+                        is_key = in_mapping and key is None
+                        is_merge = is_key and text == "<<"
+                        value = _MERGE if is_merge else self._plain(text, event, is_key)
                 elif event.tag is not None:
                     self._check_tag(event)
                 if substitute is not None and "${" in text and (key is not None or not in_mapping):
                     value = self._substituted(text, substitute, event)
                 if event.anchor is not None:
+                    self._anchor(event, anchors)
                     anchors[event.anchor] = value
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
                 if event.tag is not None:
@@ -192,6 +194,7 @@ class _Builder:
                     return None
                 value = {} if kind is MappingStartEvent else []
                 if event.anchor is not None:
+                    self._anchor(event, anchors)
                     anchors[event.anchor] = value
                 stack.append((current, key))
                 if not in_mapping:
@@ -251,11 +254,16 @@ class _Builder:
         where = SourceLocation(self.file, mark.line + 1, mark.column + 1)
         self.problems.append(Problem(code, message, where, fix))
 
-    def _plain(self, text: str, event: Any) -> Any:
+    def _plain(self, text: str, event: Any, is_key: bool) -> Any:
+        if event.tag is not None:
+            # To YAML 1.2 this is text, to PyYAML what it would be without the tag.
+            message = f"the tag {event.tag} is not allowed"
+            self._problem("yaml-tag", message, event.start_mark, f"quote it: {quoted(text)}")
         try:
             return read_plain(text)
         except NotPlain as exc:
-            self._problem(exc.code, exc.message, event.start_mark, exc.fix)
+            fix = f"quote it: {quoted(text)}" if is_key else exc.fix
+            self._problem(exc.code, exc.message, event.start_mark, fix)
             return text
 
     def _substituted(self, text: str, substitute: Substitute, event: Any) -> str:
@@ -283,7 +291,9 @@ class _Builder:
         begin = column - 1 if line[column - 1 : column] == "{" else column
         if line[begin : begin + 2] != "{{":
             what = "mapping" if type(event) is MappingStartEvent else "list"
-            self._problem("key-type", f"a {what} cannot be a key", event.start_mark, "quote it")
+            self._problem(
+                "key-type", f"a {what} cannot be a key", event.start_mark, "quote the key"
+            )
             return
         where = SourceLocation(self.file, row + 1, begin + 1)
         if self.problems and self.problems[-1].at == where:
@@ -300,10 +310,10 @@ class _Builder:
         elif not text:
             self._problem("key-type", "a key is missing before ':'", event.start_mark)
         else:
-            what = "null" if value is None else kind_of(value)
+            what = "not text" if value is None else f"{kind_of(value)}, not text"
             self._problem(
                 "key-type",
-                f"the key {text} is {what}, not text",
+                f"the key {text} is {what}",
                 event.start_mark,
                 f"quote it: {quoted(text)}",
             )
@@ -321,6 +331,16 @@ class _Builder:
             event.start_mark,
             fix,
         )
+
+    def _anchor(self, event: Any, anchors: dict[str, Any]) -> None:
+        # YAML would let the later one win from here on; PyYAML's composer refuses it, as we do.
+        if event.anchor in anchors:
+            self._problem(
+                "duplicate-anchor",
+                f"the anchor &{event.anchor} stands here a second time",
+                event.start_mark,
+                "give one of them another name",
+            )
 
     def _aliased(self, event: Any, anchors: dict[str, Any], open_: list[Any]) -> Any:
         name = str(event.anchor)

@@ -95,13 +95,24 @@ class _Explanation:
         context = f" ({self.context})" if self.context else ""
         return self._at(self.row, self.column, f"{self.says}{context}")
 
-    def _at(self, row: int, column: int, message: str, fix: str | None = None) -> Problem:
+    def _quote(self, row: int, column: int, message: str, text: str) -> Problem:
+        """Return a problem that quotes solve, with `text` in them."""
+        return self._at(row, column, message, f"quote it: {quoted(text)}", code="quote-it")
+
+    def _at(
+        self,
+        row: int,
+        column: int,
+        message: str,
+        fix: str | None = None,
+        code: str = "yaml-syntax",
+    ) -> Problem:
         # The end of the text is after the last line break, where there is nothing to see.
         while row > 0 and row >= len(self.lines) - 1 and not self._line(row).strip():
             row -= 1
             column = len(self._line(row).rstrip())
         where = SourceLocation(self.file, row + 1, column + 1)
-        return Problem("yaml-syntax", message, where, fix)
+        return Problem(code, message, where, fix)
 
     def _line(self, row: int) -> str:
         return self.lines[row] if 0 <= row < len(self.lines) else ""
@@ -141,12 +152,8 @@ class _Explanation:
             return None
         line = self._line(row)
         sign = line[column : column + 1]
-        return self._at(
-            row,
-            column,
-            f"an unquoted value cannot begin with '{sign}' here",
-            f"quote it: {quoted(self._rest(row, column))}",
-        )
+        message = f"an unquoted value cannot begin with '{sign}' here"
+        return self._quote(row, column, message, self._rest(row, column))
 
     def _template(self) -> Problem | None:
         for row in dict.fromkeys((self.row, self.start_row)):
@@ -154,15 +161,11 @@ class _Explanation:
             if match is None or "'" in match[0][:2] or '"' in match[0][:2]:
                 continue
             value = re.sub(r"\s+#.*", "", match["value"]).strip()
-            value = re.sub(r":$", "", value)
+            value = re.sub(r"^(\{+[^{}]*\}+[^\s:]*):(?:\s.*)?$", r"\1", value)
             if not value.startswith("{{") and not re.match(r"\{[\w.]+\}\S", value):
                 continue
-            return self._at(
-                row,
-                match.start("value"),
-                "an unquoted { begins a mapping in YAML",
-                f"quote it: {quoted(value)}",
-            )
+            message = "an unquoted { begins a mapping in YAML"
+            return self._quote(row, match.start("value"), message, value)
         return None
 
     def _colon_in_value(self) -> Problem | None:
@@ -173,12 +176,8 @@ class _Explanation:
         earlier = re.match(r"(?P<key>[-\s]*[^\s:][^:]*):\s+(?P<value>.+)", before)
         if earlier is not None:
             value = re.sub(r"\s+#.*", "", line[earlier.start("value") :]).strip()
-            return self._at(
-                self.row,
-                self.column,
-                "an unquoted value cannot hold ': '",
-                f"quote it: {quoted(value)}",
-            )
+            message = "an unquoted value cannot hold ': '"
+            return self._quote(self.row, self.column, message, value)
         above = self.row - 1
         while above > 0 and not self._line(above).split("#")[0].strip():
             above -= 1
@@ -228,9 +227,19 @@ class _Explanation:
         opened = {"'": "quote", '"': "quote", "[": "bracket", "{": "bracket"}
         sign = self._line(self.start_row)[self.start : self.start + 1]
         if "scanning a quoted scalar" in self.context and "end of stream" in self.says:
-            return self._at(self.start_row, self.start, f"the quote {sign} is never closed")
+            return self._at(
+                self.start_row,
+                self.start,
+                f"the quote {sign} is never closed",
+                f"close it with {sign}",
+            )
         if "scanning a quoted scalar" in self.context and "document indicator" in self.says:
-            return self._at(self.start_row, self.start, f"the quote {sign} is never closed")
+            return self._at(
+                self.start_row,
+                self.start,
+                f"the quote {sign} is never closed",
+                f"close it with {sign}",
+            )
         if "parsing a flow" not in self.context or sign not in opened:
             return None
         close = {"[": "]", "{": "}"}.get(sign, sign)
@@ -272,6 +281,9 @@ class _Explanation:
         return self._at(self.row, self.column, f"there is more after the closing {quote}", fix)
 
     def _escape(self) -> Problem | None:
+        if "hexdecimal" in self.says:
+            row, column = self.start_row, self.start
+            return self._at(row, column, "an escape in this text lacks hexadecimal digits")
         if "escape" not in self.says:
             return None
         shown = self._line(self.row)[self.column : self.column + 2]
@@ -289,12 +301,8 @@ class _Explanation:
             return None
         sign = self._line(self.start_row)[self.start : self.start + 1]
         value = self._rest(self.start_row, self.start)
-        return self._at(
-            self.start_row,
-            self.start,
-            f"an unquoted '{sign}' begins a text on the lines below it",
-            f"quote it: {quoted(value)}",
-        )
+        message = f"an unquoted '{sign}' begins a text on the lines below it"
+        return self._quote(self.start_row, self.start, message, value)
 
     def _indentation(self) -> Problem | None:
         column = len(self._line(self.row)) - len(self._line(self.row).lstrip())
@@ -316,6 +324,15 @@ class _Explanation:
 
     def _stray_bracket(self) -> Problem | None:
         sign = self._line(self.row)[self.column : self.column + 1]
-        if not self.says.startswith("did not find expected node content") or not sign:
+        if self.says.startswith("found unexpected ':'"):
+            value = self._rest(self.start_row, self.start)
+            fix = f"quote it: {quoted(value)}" if value else None
+            return self._at(
+                self.start_row, self.start, "an unquoted value in brackets cannot hold ':'", fix
+            )
+        if not self.says.startswith("did not find expected node content"):
             return None
+        if not sign:
+            message = "the file ends where a value or a closing bracket should be"
+            return self._at(self.row, self.column, message)
         return self._at(self.row, self.column, f"'{sign}' is not expected here")
