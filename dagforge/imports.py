@@ -103,7 +103,7 @@ def parse_import(spec: str, *, known: bool = False) -> Import:
     if colon:
         name, _, rest = attributes.partition(".")
     parts = module.split(".")
-    parts += attributes.split(".") if attributes or colon else []
+    parts += attributes.split(".") if attributes or path != module else []
     parts += [alias] if renamed else []
     for part in parts:
         if not part.isidentifier() or keyword.iskeyword(part):
@@ -189,11 +189,11 @@ def _section(imports: Mapping[tuple[str, str], tuple[Import, str]]) -> str:
             members.setdefault(item.module, []).append(item.name)
     statements: list[tuple[Any, str]] = []
     for module, names in members.items():
-        statements.append(
-            ((_module_key(module), 0, ()), _from_import(module, sorted(names, key=_member_key)))
-        )
+        names.sort(key=_member_key)
+        key = (_module_key(module), _member_key(names[0]), "")
+        statements.append((key, _from_import(module, names)))
     for module, name, bound in renamed:
-        key = (_module_key(module), 1, (_member_key(name), bound))
+        key = (_module_key(module), _member_key(name), bound)
         statements.append((key, _from_import(module, [f"{name} as {bound}"])))
     return "\n".join([text for _, text in [*sorted(plain), *sorted(statements)]])
 

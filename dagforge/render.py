@@ -433,6 +433,11 @@ def _shape_of_code(code: Code) -> Shape:
         pieces = [piece for piece, _ in leaves(code)]
         if len(pieces) == 1 and isinstance(pieces[0], Value):
             return pieces[0].shape
+    _require_closed(code)
+    return shape(Code(code))
+
+
+def _require_closed(code: Code) -> None:
     left_open = unfinished(code)
     if left_open is not None:
         raise _RefusedError(
@@ -440,7 +445,6 @@ def _shape_of_code(code: Code) -> Shape:
             f"code inside a value leaves a {left_open} open",
             "close it: more source follows",
         )
-    return shape(Code(code))
 
 
 # What templates can call.
@@ -461,6 +465,7 @@ def _call(function: str, /, *args: Any, **kwargs: Any) -> Call:
     for name in kwargs:
         _require_name(name)
     if isinstance(function, Code):
+        _require_closed(function)
         return Call(function, args, kwargs)
     path = _text(function, "call")
     head, dot, rest = path.partition(".")
@@ -626,6 +631,12 @@ def _template_error(environment: PythonEnvironment, name: str, error: Exception)
             )
         case _UnknownNameError():
             return _unknown_name(error, at, frames[-1][1] if frames else {})
+        case jinja2.UndefinedError():
+            message = str(error).rstrip(".")
+            fix = "test it with 'is defined' first"
+            if "if-expression" in message:
+                fix = "add 'else', or use {% if %} around the text"
+            return _error("template-undefined", message, at=at, fix=fix)
         case jinja2.TemplateSyntaxError():
             return _syntax_error(environment, error)
         case jinja2.TemplateNotFound():
