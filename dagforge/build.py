@@ -189,7 +189,7 @@ def _render(
     def render_one(each: Stages) -> Rendered:
         return generate(
             each.dag,
-            target,
+            each.settings,
             templates,
             project=project.name,
             command=command_of(request, each.dag, target),

@@ -231,7 +231,7 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
             problems.error(
                 "bad-params",
                 f"--params: '{item}' is no key=value",
-                fix="--params retries=2,owner=me",
+                fix="retries=2,owner=me",
             )
             continue
         try:
@@ -289,7 +289,7 @@ def make_request(options: Mapping[str, Any]) -> Request:
         return None if path is None else here / path
 
     return Request(
-        root=Path(os.path.abspath(root)),
+        root=(here / root).resolve(),
         pipelines=options.get("pipelines", ()),
         every=options.get("every", False),
         env=options.get("env"),
@@ -312,6 +312,8 @@ def tell(problems: Sequence[Problem], options: Mapping[str, Any], **more: Any) -
     """Print problems in the form that was asked for.
 
     Args:
+        problems: in the order in which they are told.
+        options: of the command.
         more: what else a JSON reader wants to know.
     """
     from dagforge import report
@@ -392,7 +394,7 @@ def cli(context: click.Context) -> None:
 @click.option("--prune", is_flag=True, help="Remove files whose pipeline is gone.")
 @message_options
 def create(**options: Any) -> None:
-    """Write the DAG files of pipelines.
+    r"""Write the DAG files of pipelines.
 
     \b
     dagforge create                                  the project's pipelines, for Airflow
@@ -434,7 +436,7 @@ def create(**options: Any) -> None:
         _verify(found, output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))
     if not options["diff"]:
-        _say_files(report, found, output, request, options)
+        _say_files(report, found, output, options)
 
 
 class DagForgeErrors(DagForgeError):
@@ -488,9 +490,7 @@ def _summary(report: WriteReport, found: Build, output: Path) -> dict[str, Any]:
     }
 
 
-def _say_files(
-    report: WriteReport, found: Build, output: Path, request: Request, options: Mapping[str, Any]
-) -> None:
+def _say_files(report: WriteReport, found: Build, output: Path, options: Mapping[str, Any]) -> None:
     tasks = {f"{stages.dag.stem}.py": len(stages.dag.tasks) for stages in found.stages}
     shown = _shown(output)
     for file in report.files:
@@ -570,7 +570,7 @@ def list_(**options: Any) -> None:
 @settings_options
 @selection_options
 def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
-    """Show a pipeline between two stages of the compiler.
+    r"""Show a pipeline between two stages of the compiler.
 
     \b
     dagforge show data_science                      which nodes run in which task
@@ -593,7 +593,7 @@ def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
 @settings_options
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
 def explain(path: str, form: str, **options: Any) -> None:
-    """Say where a setting comes from, the winner first.
+    r"""Say where a setting comes from, the winner first.
 
     PATH is pipeline.setting or pipeline.task.setting, nested keys by dots:
 
@@ -722,11 +722,11 @@ def templates_copy(name: str, folder: Path, force: bool) -> None:
     help="Which file the schema is for.",
 )
 def schema(target: str | None, kind: str) -> None:
-    """Print the JSON Schema of settings or pipelines, for editors.
+    r"""Print the JSON Schema of settings or pipelines, for editors.
 
     \b
-    dagforge schema > .dagforge/settings.schema.json
-    # yaml-language-server: $schema=../../.dagforge/settings.schema.json   (first line of airflow.yml)
+    dagforge schema > .dagforge/settings.schema.json     and as first line of airflow.yml:
+    # yaml-language-server: $schema=../../.dagforge/settings.schema.json
     """
     import json
 

@@ -80,7 +80,9 @@ def convert(setting: Setting, value: Any, context: Context, report: Report) -> A
     """Return the typed value of a setting.
 
     Args:
+        setting: which one.
         value: as YAML gave it, its type already checked.
+        context: what its meaning depends on.
         report: takes what is wrong; the value that then comes back means nothing.
     """
     if is_object(value) and setting.argument:
@@ -355,7 +357,7 @@ def _schedule_fix(text: str) -> str:
         return near
     if len(text.split()) in (6, 7):
         return "a cron has five fields: minute hour day month weekday (no seconds, no year)"
-    return 'write a cron such as "0 6 * * *", a preset such as "@daily", a duration such as 6h, or null'
+    return 'write a cron such as "0 6 * * *", a preset such as "@daily", or a duration such as 6h'
 
 
 def _cron(text: str, context: Context, report: Report) -> Any:
@@ -669,7 +671,9 @@ def _secrets(setting: Setting, value: Any, context: Context, report: Report) -> 
             report((str(index),), "missing-setting", message, None)
         # The operator's own signature has no default for it.
         arguments.setdefault("deploy_target", None)
-        found.append(Instance("Secret", {name: arguments[name] for name in order if name in arguments}))
+        found.append(
+            Instance("Secret", {name: arguments[name] for name in order if name in arguments})
+        )
     return found
 
 

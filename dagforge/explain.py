@@ -270,7 +270,7 @@ def _planned(subject: Subject, setting: Setting, path: Sequence[str]) -> tuple[A
         return ()
     if setting.name == "dag_id":
         return (dag.dag_id,)
-    argument = subject.target.argument(setting)
+    argument = subject.target.arguments.get(setting.name)
     values = dag.deployment if setting.group == "deployment" else dag.arguments
     value = values.get(argument) if argument else None
     return (value,) if isinstance(value, (str, int, float)) else ()

@@ -16,6 +16,7 @@ from dagforge.layout import Code
 from dagforge.manifest import Manifest, assemble
 from dagforge.plan import DagPlan
 from dagforge.render import PythonEnvironment, render_template, template_loader
+from dagforge.resolve import Settings
 from dagforge.target import Target
 from dagforge.write import RenderedFile
 
@@ -127,7 +128,7 @@ class Rendered:
 
 def generate(
     dag: DagPlan,
-    target: Target,
+    settings: Settings,
     templates: Templates,
     *,
     project: str,
@@ -140,8 +141,8 @@ def generate(
 
     Args:
         dag: the plan.
-        target: what it was planned for.
-        templates: of that target.
+        settings: that it was planned with.
+        templates: of its target.
         project: name of the project, for the header.
         command: remakes the file; for the header.
         jinja_file: a kedro-airflow template to use instead of the target's own.
@@ -151,6 +152,7 @@ def generate(
     Raises:
         TemplateError: a template is wrong, or what it gives is no Python.
     """
+    target = settings.target
     path = str(target.facts["file"]).format(stem=dag.stem)
     reads: set[str] = set()
     if jinja_file is not None:
@@ -159,6 +161,7 @@ def generate(
         result = render_kedro_template(
             dag,
             jinja_file,
+            settings=settings,
             package_name=project.replace("-", "_"),
             warn=warn,
         )

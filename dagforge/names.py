@@ -56,10 +56,7 @@ def pod_name(dag_id: str, task: str) -> PodName:
 def identifier(text: str, fallback: str = "task") -> str:
     """Return a Python name made from `text`, lower case and ASCII."""
     # A word that is an identifier already stays as it is, capitals too.
-    if text.isidentifier() and text.isascii():
-        name = text
-    else:
-        name = slug(text, "_")
+    name = text if text.isidentifier() and text.isascii() else slug(text, "_")
     if not name:
         name = f"{fallback}_{digest(text)}"
     if name[0].isdigit():

@@ -230,7 +230,8 @@ class Target:
         """Fields of the Kubernetes client's models, by class name."""
         import json
 
-        return dict(json.loads((self.folder / "kubernetes.json").read_bytes()))
+        models: dict[str, Any] = json.loads((self.folder / "kubernetes.json").read_bytes())
+        return models
 
 
 def orchestrators(templates: Path) -> dict[str, Mapping[str, Any]]:
