@@ -17,6 +17,11 @@ def demo_conf_dir() -> Path:
     return _find("conf")
 
 
+def errors_page() -> str:
+    """Return docs/errors.md, the page of all error codes."""
+    return (_find("docs") / "errors.md").read_text(encoding="utf-8")
+
+
 def _find(name: str) -> Path:
     # The wheel first: beside an installed package, `templates` would be another project's folder.
     packaged = _PACKAGE / f"_{name}"

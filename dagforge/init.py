@@ -1,0 +1,89 @@
+"""The start of a project: the demo's configuration, its facts, and what git should know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dagforge.errors import OutputError, SourceLocation
+from dagforge.names import slug
+from dagforge.new_files import create_files
+from dagforge.resources import demo_conf_dir
+
+FACTS = """\
+# Facts about this project. The same keys may stand under [tool.dagforge] in pyproject.toml instead.
+
+# Every dag_id begins with it.
+project = "{name}"
+
+# What `dagforge create` writes for: airflow, airflow-k8s, airflow-gke or prefect.
+# target = "airflow-k8s"
+# airflow-version = "3.3"
+
+# Where it writes to, and the environment (a folder in conf/) that it reads.
+# output = "dags"
+# env = "cloud"
+
+# What it writes unless --pipeline or --all is given. Without it: __default__.
+# pipelines = ["data_processing", "data_science"]
+
+# A folder with templates of your own; `dagforge templates copy NAME` puts the first one there.
+# templates = "templates"
+
+# Environment variables that the configuration may read as ${{env:NAME}}.
+# inputs = ["IMAGE_TAG"]
+
+# Checked before anything else, so that two versions never rewrite each other's files.
+# required-version = "~=0.1"
+"""
+GIT_ATTRIBUTES = "dags/*.py eol=lf linguist-generated"
+
+
+def init_project(folder: Path, *, force: bool) -> list[tuple[str, Path]]:
+    """Write a project that `dagforge create` compiles; return what became of each file.
+
+    Args:
+        folder: made when it does not exist; may hold other files.
+        force: overwrite files that hold something else; `.gitattributes` is only added to.
+
+    Returns:
+        `created`, `changed` or `unchanged` for each file.
+
+    Raises:
+        OutputError: a file is in the way or cannot be written; nothing was changed then.
+    """
+    demo = demo_conf_dir()
+    contents = {
+        folder / "conf" / file.relative_to(demo): file.read_bytes()
+        for file in sorted(demo.rglob("*"))
+        if file.suffix in (".yml", ".yaml") and file.is_file()
+    }
+    if not _has_facts(folder / "pyproject.toml"):
+        name = slug(folder.absolute().resolve().name) or "project"
+        contents[folder / "dagforge.toml"] = FACTS.format(name=name).encode()
+    attributes = folder / ".gitattributes"
+    contents[attributes] = _with_line(attributes, GIT_ATTRIBUTES)
+    # Many projects have this file; a line at its end takes nothing away.
+    return create_files(contents, may_replace=contents if force else {attributes})
+
+
+def _has_facts(pyproject: Path) -> bool:
+    return pyproject.is_file() and b"[tool.dagforge" in _read(pyproject)
+
+
+def _with_line(path: Path, line: str) -> bytes:
+    """Return the content of a file, with one line more unless it is there."""
+    content = _read(path) if path.is_file() else b""
+    if line.encode() in content.splitlines():
+        return content
+    if content and not content.endswith(b"\n"):
+        content += b"\n"
+    return content + line.encode() + b"\n"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise OutputError.of(
+            "unreadable", f"cannot be read: {exc.strerror}", at=SourceLocation(path.as_posix())
+        ) from exc
