@@ -316,18 +316,17 @@ def _reference(environment: _Environment, name: str) -> _Reference:
     names: set[str] = set()
     tags = False
     assert environment.loader is not None
+    environment.get_template(name)
     waiting, known = [name], {name}
     while waiting:
         current = waiting.pop()
         try:
             source, filename, _ = environment.loader.get_source(environment, current)
-        except jinja2.TemplateNotFound:
-            # Said when the template comes to it; `ignore missing` and branches may be meant.
-            if current == name:
-                raise
+            tree = environment.parse(source, current, filename)
+            names |= meta.find_undeclared_variables(tree)
+        except jinja2.TemplateError:
+            # Said when the first template comes to it; it may be in a branch that is not taken.
             continue
-        tree = environment.parse(source, current, filename)
-        names |= meta.find_undeclared_variables(tree)
         tags = tags or any(found.attr == "tags" for found in tree.find_all(nodes.Getattr))
         included = {found for found in meta.find_referenced_templates(tree) if found is not None}
         waiting += sorted(included - known)
