@@ -19,7 +19,10 @@ _registries: WeakKeyDictionary[Conf, Registry] = WeakKeyDictionary()
 def registry(conf: Conf) -> Registry:
     """Return the pipelines of a project by name, in order of definition.
 
-    Nothing is wrong enough to be raised here; what is wrong is raised by `load`.
+    What is wrong with them is raised by `load`.
+
+    Raises:
+        LoadError: there are none.
     """
     found = _registries.get(conf)
     if found is None:

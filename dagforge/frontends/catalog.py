@@ -77,7 +77,7 @@ def read_catalog(conf: Conf) -> Catalog:
             problems.error("dataset-name", message, at, at_key=True)
             continue
         dataset = _dataset(name, value, at, problems)
-        if "{" in name:
+        if "{" in name or "}" in name:
             pattern = _pattern(name, dataset, problems)
             if pattern is not None:
                 patterns.append(pattern)

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dagforge.conf import Conf, Document
-from dagforge.errors import LoadError, Origin, PipelineError, Problem, Problems, did_you_mean
+from dagforge.errors import (
+    LoadError,
+    Origin,
+    PipelineError,
+    Problem,
+    Problems,
+    SourceLocation,
+    did_you_mean,
+)
 from dagforge.frontends.catalog import Catalog, read_catalog
 from dagforge.frontends.check import Writer, check_nodes, datasets_of
 from dagforge.frontends.words import check_name, shown, wrong_type
@@ -75,6 +83,11 @@ class Registry:
     """
 
     def __init__(self, conf: Conf) -> None:
+        """Read the names.
+
+        Raises:
+            LoadError: there are none.
+        """
         self.conf = conf
         problems = Problems()
         self._definitions = _read_definitions(conf, problems)
@@ -233,13 +246,14 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
             if name.startswith("_") and not name.startswith("__"):
                 continue
             definition = Definition(name, document, body)
-            check_name(name, "pipeline's name", "pipeline-name", definition.origin, problems)
+            at = definition.origin
+            check_name(name, "pipeline's name", "pipeline-name", at, problems, at_key=True)
             if name == "default":
                 problems.error(
                     "pipeline-name",
                     "a pipeline cannot be called 'default': that section of the settings is for"
                     " all pipelines",
-                    definition.origin,
+                    at,
                     fix="rename it; '__default__' is the pipeline that runs by default",
                     at_key=True,
                 )
@@ -249,18 +263,20 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
                     "duplicate-pipeline",
                     f"pipeline {shown(name)} is defined twice, first at"
                     f" {first.origin.location(key=True)}",
-                    definition.origin,
+                    at,
                     fix="rename one of them",
                     at_key=True,
                 )
     if not definitions and not problems.found:
-        at = conf.pipelines[0].origin() if conf.pipelines else None
+        file = conf.pipelines[0].file if conf.pipelines else conf.shown("pipelines.yml")
         problems.error(
             "no-pipelines",
             "the project defines no pipelines",
-            at,
-            fix=f"define one in {conf.shown('pipelines.yml')}",
+            SourceLocation(file),
+            fix="define one here",
         )
+    if not definitions:
+        problems.fail(LoadError)
     return definitions
 
 
@@ -291,15 +307,14 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
     if description is not None and not isinstance(description, str):
         at = definition.origin / "description"
         wrong_type(f"the description of {what}", description, "text", at, problems)
-    if len(good) != 1:
+    if len(good) > 1 or (not good and not problems.found):
         has = (
             f"both '{good[0]}' and '{good[1]}'" if good else "none of 'nodes', 'include', 'select'"
         )
         fix = "make two pipelines of it" if good else "give it 'nodes'"
         message = f"{what} has {has}"
         problems.error("pipeline-form", message, definition.origin, fix=fix, at_key=True)
-        return None
-    return folder_by_key[good[0]]
+    return folder_by_key[good[0]] if len(good) == 1 else None
 
 
 @cache

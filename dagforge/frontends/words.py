@@ -44,11 +44,13 @@ def shown(name: str) -> str:
     return f"'{text}'" if text.isprintable() else ascii(text)
 
 
-def check_name(name: str, what: str, code: str, at: Origin, problems: Problems) -> bool:
+def check_name(
+    name: str, what: str, code: str, at: Origin, problems: Problems, *, at_key: bool = False
+) -> bool:
     """Report a name that is none and say whether it is good."""
     fault = fault_of_name(name)
     if fault is not None:
-        problems.error(code, f"the {what} {shown(name)} {fault}", at)
+        problems.error(code, f"the {what} {shown(name)} {fault}", at, at_key=at_key)
     return fault is None
 
 

@@ -88,8 +88,9 @@ def _selected(definition: Definition, registry: Registry) -> NodesRead:
         wrong_type(what, body, "a mapping", at, problems)
         return NodesRead((), tuple(problems.found), complete=False)
     check_keys(body, _SELECT_KEYS, what, at, problems)
+    code_of = dict.fromkeys(_SELECT_KEYS, "node-name") | {"tags": "tag-name"}
     parts = {
-        key: names_in(body[key], f"'{key}' in {what}", at / key, problems)
+        key: names_in(body[key], f"'{key}' in {what}", code_of[key], at / key, problems)
         for key in _SELECT_KEYS[1:]
         if body.get(key) is not None
     }

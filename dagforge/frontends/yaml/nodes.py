@@ -58,7 +58,9 @@ def read_node_list(definition: Definition) -> NodesRead:
     return NodesRead(tuple(nodes), tuple(problems.found), complete)
 
 
-def names_in(value: Any, what: str, at: Origin, problems: Problems) -> tuple[str, ...] | None:
+def names_in(
+    value: Any, what: str, code: str, at: Origin, problems: Problems
+) -> tuple[str, ...] | None:
     """Return the names in a text or a list of texts, each once; None when it is neither."""
     if isinstance(value, str):
         value = [value]
@@ -76,7 +78,7 @@ def names_in(value: Any, what: str, at: Origin, problems: Problems) -> tuple[str
         else:
             fault = fault_of_name(name)
             if fault is not None:
-                problems.error("name", f"{shown(name)} in {what} {fault}", place)
+                problems.error(code, f"{shown(name)} in {what} {fault}", place)
                 good = False
     return tuple(dict.fromkeys(value)) if good else None
 
@@ -173,7 +175,7 @@ class _NodeReader:
             if actions:
                 message = f"{self.what} has both '{actions[0]}' and '{actions[1]}'"
                 self._error("node-action", message, actions[1], "keep one of them")
-            else:
+            elif item.keys() <= _KNOWN:
                 self.problems.error(
                     "node-action",
                     f"{self.what} does nothing: it has none of 'func', 'command' and 'operator'",
@@ -197,9 +199,8 @@ class _NodeReader:
         if not colon and "." in func and _is_dotted(func):
             module, _, name = func.rpartition(".")
             fix = f"write {module}:{name}"
-        self._error(
-            "func", f"'func' of {self.what} is not module:function: {shown(func)}", "func", fix
-        )
+        message = f"'func' of {self.what} is not module:function: {shown(func)}"
+        self._error("function-path", message, "func", fix)
         return None
 
     def _command(self) -> Work | None:
@@ -219,7 +220,7 @@ class _NodeReader:
             self._wrong_type("command", command, "a list of words")
             return None
         if not command:
-            self._error("empty-command", f"'command' of {self.what} is empty", "command")
+            self._error("command-word", f"'command' of {self.what} is empty", "command")
             return None
         good = True
         for index, word in enumerate(command):
@@ -230,7 +231,7 @@ class _NodeReader:
             elif "\0" in word or (index == 0 and not word.strip()):
                 fault = "holds the character U+0000" if "\0" in word else "is empty"
                 message = f"a word in 'command' of {self.what} {fault}"
-                self.problems.error("empty-command", message, at / index)
+                self.problems.error("command-word", message, at / index)
                 good = False
         return Work("command", command=tuple(command)) if good else None
 
@@ -254,8 +255,10 @@ class _NodeReader:
             return None
         if not _is_dotted(path) or "." not in path:
             message = f"the type in {what} is no dotted path: {shown(path)}"
-            fix = "write it as package.module.Operator"
-            self.problems.error("operator-type", message, at / "type", fix=fix)
+            dotted = path.replace(":", ".")
+            near = "." in dotted and _is_dotted(dotted)
+            fix = f"write {dotted if near else 'it as package.module.Operator'}"
+            self.problems.error("operator-path", message, at / "type", fix=fix)
             return None
         arguments = operator.get("arguments")
         if arguments is None:
@@ -363,7 +366,8 @@ class _NodeReader:
         if type(value) is list and are_plain(value):
             return tuple(dict.fromkeys(value))
         what = f"'{key}' of {self.what}"
-        return names_in(value, what, self.at / key, self.problems) or ()
+        code = "tag-name" if key == "tags" else "node-name"
+        return names_in(value, what, code, self.at / key, self.problems) or ()
 
     def _namespace(self) -> str | None:
         value = self.item["namespace"]
@@ -374,7 +378,8 @@ class _NodeReader:
         if fault is None and not all(value.split(".")):
             fault = "has nothing before, after or between its dots"
         if fault is not None:
-            self._error("name", f"the namespace {shown(value)} of {self.what} {fault}", "namespace")
+            message = f"the namespace {shown(value)} of {self.what} {fault}"
+            self._error("namespace", message, "namespace")
             return None
         return value
 
