@@ -29,7 +29,7 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.group import task_links
-from dagforge.ir import NodeGroup, Operator, Pipeline, Work, is_parameter
+from dagforge.ir import NodeGroup, Operator, Pipeline, Work
 from dagforge.machines import Machine, contradict, larger, machine, quantity
 from dagforge.names import (
     Identifier,
@@ -198,6 +198,7 @@ class _Planner:
     context: Context
     machines: Mapping[str, Machine]
     settings_env: str | None
+    behind_annotations: frozenset[str] = frozenset()
     kind_layers: dict[str, Layer] = field(default_factory=dict)
     arguments: dict[tuple[int, str, str | None], Mapping[str, Any]] = field(default_factory=dict)
     told: set[tuple[str, ...]] = field(default_factory=set)
@@ -239,6 +240,8 @@ def plan(
         pipeline, settings, target, problems, _context(settings, target, problems), {}, env
     )
     planner.machines = _machines(planner, dag_settings)
+    if "annotations" in target.settings:
+        planner.behind_annotations = target.arguments_after("annotations")
     dag_id = _dag_id(planner, project)
     drafts = [_draft(planner, group) for group in groups]
     _check_task_ids(planner, drafts)
@@ -674,6 +677,7 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         _report_conflict(planner, group, path, sort, first, second)
     data = settings.merged(layers)
     action = group.nodes[0].action
+    hash_of_contract = contract(group, planner.pipeline)
     kind = OPERATOR if isinstance(action, Operator) else str(data["run_in"])
     facts = target.kinds.get(kind)
     if facts is None:
@@ -708,7 +712,7 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         arguments = {**arguments, **of_operator}
         own = frozenset(of_operator)
     else:
-        command = _command(planner, group, data)
+        command = _command(planner, group, data, hash_of_contract)
         by_itself = action.runner == "command" and len(group.nodes) == 1
         in_process = not by_itself and data["entrypoint"] == ["dagforge"]
         runs = "nodes" if in_process else "command"
@@ -725,7 +729,7 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         arguments=arguments,
         own=own,
         settings=data,
-        contract=contract(group, planner.pipeline),
+        contract=hash_of_contract,
     )
 
 
@@ -889,11 +893,11 @@ def _with_tags(
     merged = {**annotations, TAGS_ANNOTATION: tags}
     if "annotations" in arguments:
         return {**arguments, "annotations": merged}
-    # Where the target has it among the arguments.
-    later = iter(planner.target.settings)
-    any(name == setting.name for name in later)
-    behind = {planner.target.arguments.get(name) for name in later}
-    front = {name: value for name, value in arguments.items() if name not in behind}
+    front: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name in planner.behind_annotations:
+            break
+        front[name] = value
     return {**front, "annotations": merged, **arguments}
 
 
@@ -928,7 +932,9 @@ def _operator_arguments(planner: _Planner, group: NodeGroup, action: Operator) -
     }
 
 
-def _command(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) -> tuple[Any, ...]:
+def _command(
+    planner: _Planner, group: NodeGroup, data: Mapping[str, Any], hash_of_contract: str
+) -> tuple[Any, ...]:
     """Return the task's command: node names, never tags, so that the image decides nothing."""
     first = group.nodes[0].action
     assert isinstance(first, Work)
@@ -953,7 +959,7 @@ def _command(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) -> tu
     words: list[Word] = [*data["entrypoint"], "run", planner.pipeline.name, "--nodes", nodes]
     if planner.settings_env is not None:
         words += ["--env", planner.settings_env]
-    words += ["--run-id", RunValue("run_id"), "--contract", contract(group, planner.pipeline)]
+    words += ["--run-id", RunValue("run_id"), "--contract", hash_of_contract]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
 
 
@@ -964,6 +970,7 @@ def contract(group: NodeGroup, pipeline: Pipeline) -> str:
     nodes with these datasets.
     """
     parts: list[Any] = []
+    datasets = pipeline.datasets
     for node in group.nodes:
         action = node.action
         what: Any = (
@@ -971,13 +978,11 @@ def contract(group: NodeGroup, pipeline: Pipeline) -> str:
             if isinstance(action, Operator)
             else [action.runner, action.target, list(action.command), dict(action.arguments)]
         )
-        formats = {
-            name: dataset.format
-            for name in (*node.inputs, *node.outputs)
-            if not is_parameter(name)
-            and (dataset := pipeline.datasets.get(name)) is not None
-            and dataset.format is not None
-        }
+        formats = {}
+        for name in (*node.inputs, *node.outputs):
+            dataset = datasets.get(name)
+            if dataset is not None and dataset.format is not None:
+                formats[name] = dataset.format
         parts.append([node.name, what, list(node.inputs), list(node.outputs), formats])
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

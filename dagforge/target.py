@@ -198,6 +198,12 @@ class Target:
             and (argument := for_version(setting.argument, self.version)) is not None
         }
 
+    def arguments_after(self, name: str) -> frozenset[str]:
+        """Return the arguments that come behind the setting `name` in the target's order."""
+        names = list(self.settings)
+        later = names[names.index(name) + 1 :]
+        return frozenset(self.arguments[each] for each in later if each in self.arguments)
+
     def settings_for(self, scope: str, kind: str | None = None) -> Sequence[Setting]:
         """Return the settings with an argument, in order: those of a DAG, or of a kind of task."""
         key = (scope, kind)
