@@ -171,11 +171,10 @@ class Target:
         }
         return {name: path for name, path in paths.items() if path is not None}
 
-    @property
+    @cached_property
     def kinds(self) -> Mapping[str, Mapping[str, Any]]:
         """Facts of each kind of task: its operator's class and the settings that it needs."""
-        kinds: Mapping[str, Mapping[str, Any]] = self.facts["kinds"]
-        return kinds
+        return dict(self.facts["kinds"])
 
     @property
     def settings_family(self) -> str:
@@ -236,8 +235,7 @@ class Target:
         """Fields of the Kubernetes client's models, by class name."""
         import json
 
-        models: dict[str, Any] = json.loads((self.folder / "kubernetes.json").read_bytes())
-        return models
+        return dict(json.loads((self.folder / "kubernetes.json").read_bytes()))
 
 
 def orchestrators(templates: Path) -> dict[str, Mapping[str, Any]]:
