@@ -51,6 +51,7 @@ _GIT_SECONDS: Final = 20
 _GIT_PATHS: Final = 500
 _LOCK_SECONDS: Final = 60.0
 _UNLOCKED_LEFT_OVER_SECONDS: Final = 3600.0
+_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _TEMPORARY: Final = re.compile(r"\.dagforge-\d+-\d+\.tmp")
 
 
@@ -809,6 +810,9 @@ def _held_by_git(folder: Path, paths: Sequence[str]) -> set[str]:
 
 def _git(folder: Path, *arguments: str) -> set[str] | None:
     """Return the paths that git lists, None when it fails."""
+    # A hook's environment names its repository by paths that hold in its own folder only.
+    repository = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+    environment = {name: os.environ[name] for name in os.environ if name not in repository}
     try:
         result = subprocess.run(
             ["git", "--literal-pathspecs", "-C", str(folder), *arguments],
@@ -816,7 +820,7 @@ def _git(folder: Path, *arguments: str) -> set[str] | None:
             capture_output=True,
             timeout=_GIT_SECONDS,
             check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            env=environment | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -1021,9 +1025,6 @@ class _Journal:
             file.flush()
             os.fsync(file.fileno())
         return path
-
-
-_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 
 
 def _copy_permissions(status: os.stat_result, path: Path) -> None:

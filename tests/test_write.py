@@ -165,6 +165,17 @@ class TestCreate:
         assert report.paths("unchanged") == ["a.py", "b.py"]
         assert snapshot(project.root) == before
 
+    def test_equal_files_are_not_parsed(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project.write(A, B)
+
+        def refused(*_: object) -> None:
+            raise AssertionError("parsing is slow")
+
+        monkeypatch.setattr(write_module, "parse", refused)
+        assert project.write(A, B, complete=True).paths("unchanged") == ["a.py", "b.py"]
+
     def test_only_what_differs_is_written(self, project: Project) -> None:
         project.write(A, B)
         before = snapshot(project.root)
@@ -403,7 +414,7 @@ class TestEdited:
         assert project.write(NEW_A).paths("updated") == ["a.py"]
         assert project.warned() == []
 
-    @pytest.mark.parametrize("name", ["a.py", "sub/a.py", "odd *[a] é\n:x.py"])
+    @pytest.mark.parametrize("name", ["a.py", "sub/a.py", ":odd *[a] é\n:x.py"])
     def test_committed(self, project: Project, name: str) -> None:
         project.git("init", "-q")
         project.write(replace(A, path=name))
@@ -414,6 +425,19 @@ class TestEdited:
         assert project.write(replace(A, path=name), accept_renames=True).paths("updated") == [name]
         assert [problem.code for problem in project.warnings] == ["edited-file"]
         assert project.warnings[0].message.endswith("git holds it")
+
+    def test_committed_and_asked_from_a_hook(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project.git("init", "-q")
+        project.write(A)
+        project.edit("a.py", "load", "train")
+        project.git("add", ".")
+        project.git("commit", "-q", "-m", "edit")
+        monkeypatch.setenv("GIT_DIR", ".git")
+        monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+        assert project.write(A, accept_renames=True).paths("updated") == ["a.py"]
+        assert project.warned() == [self.REPLACED]
 
     def test_committed_then_edited_again(self, project: Project) -> None:
         project.git("init", "-q")
@@ -477,7 +501,9 @@ class TestEdited:
         else:
             monkeypatch.setenv("PATH", str(tools))
         monkeypatch.setattr(write_module, "_GIT_SECONDS", 0.2)
+        started = time.monotonic()
         assert project.refuses(A) == self.REFUSED
+        assert time.monotonic() - started < 10
 
 
 class TestIdChange:
@@ -536,6 +562,10 @@ class TestIdChange:
         )
         project.write(replace(renamed, catchup=False))
         assert [problem.code for problem in project.warnings] == ["left-over"]
+        project.write(replace(renamed, catchup=False), prune=True)
+        assert names_in(project.out) == ["a.py", "z.py"]
+        project.write(replace(renamed, catchup=False), prune=True, complete=True)
+        assert names_in(project.out) == ["z.py"]
 
 
 class TestLeftOver:
@@ -724,6 +754,8 @@ class TestDiff:
         project.write(A)
         error = project.stale(NEW_A, diff=True)
         assert error.report.files[0].diff() != ""
+        project.put("b.py", "x = 1\n")
+        assert "[foreign-file]" in project.refuses(NEW_A, B, diff=True, check=True)
 
     def test_line_ends(self, project: Project) -> None:
         project.put("a.py", A.text.replace("\n", "\r\n") + "x = 1")
@@ -1006,6 +1038,21 @@ class TestUndo:
         assert names_in(project.out) == ["a.py", "b.py", "gone.py"]
         assert (project.out / "a.py").read_bytes() == OLD[0].text.encode()
 
+    def test_made_meanwhile_by_another_run(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project.write(*OLD)
+        take = write_module._Journal.take
+
+        def late(journal: write_module._Journal, real: Path) -> None:
+            take(journal, real)
+            os.utime(project.put("b.py", NEW[1].text), (1, 1))
+
+        monkeypatch.setattr(write_module._Journal, "take", late)
+        project.write(*NEW, complete=True, prune=True)
+        assert names_in(project.out) == NAMES
+        assert (project.out / "b.py").stat().st_mtime == 1
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
@@ -1151,7 +1198,14 @@ class TestTwoRuns:
 
 
 def test_reports_do_not_depend_on_the_order_given(project: Project) -> None:
+    old = [rendered(name, ["lost"]) for name in ("c", "a", "b")]
+    project.write(*old)
     files = [rendered(name) for name in ("c", "a", "b")]
     first = project.write(*files, diff=True)
     assert first == project.write(*reversed(files), diff=True)
     assert [file.path for file in first.files] == ["a.py", "b.py", "c.py"]
+    assert [str(problem.location) for problem in project.warnings] == [
+        "dags/a.py",
+        "dags/b.py",
+        "dags/c.py",
+    ]
