@@ -271,22 +271,28 @@ class _Loader(jinja2.BaseLoader):
             raise TemplateError.of(
                 "template-unreadable",
                 "the template is not UTF-8 text",
-                at=SourceLocation(path.as_posix(), line),
+                at=SourceLocation(_shown(path), line),
                 fix="save it as UTF-8",
             ) from error
         except OSError as error:
             raise TemplateError.of(
                 "template-unreadable",
                 f"the template cannot be read: {error.strerror}",
-                at=SourceLocation(path.as_posix()),
+                at=SourceLocation(_shown(path)),
             ) from error
-        return source, path.as_posix(), lambda: True
+        return source, _shown(path), lambda: True
 
     def list_templates(self) -> list[str]:
         """Return the names of all files next to the template, sorted."""
         if not self.folder.is_dir():
             return []
         return sorted(path.name for path in self.folder.iterdir() if path.is_file())
+
+
+def _shown(path: Path) -> str:
+    """Return the path as messages name it: relative to the working directory where it is below."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
 def _slugify(value: object, **options: Any) -> str:
@@ -410,7 +416,7 @@ def _warn_ungrouped(dag: DagPlan, template: Path, seen: _Reference, warn: Warn) 
         Problem(
             "template-ungrouped",
             f"the template makes a task of every node; it never sees the grouping ({shown})",
-            SourceLocation(template.as_posix()),
+            SourceLocation(_shown(template)),
             "loop over node_objs instead of pipeline.nodes, or set `grouping: none`",
             "warning",
         )
@@ -492,20 +498,20 @@ def _template_error(environment: _Environment, path: Path, error: Exception) -> 
     if isinstance(error, DagForgeError):
         return error
     at = _place_of_error(error)
-    whole = SourceLocation(path.as_posix())
+    whole = SourceLocation(_shown(path))
     match error:
         case jinja2.TemplateSyntaxError():
-            file = error.filename or error.name or path.as_posix()
+            file = error.filename or error.name or _shown(path)
             return _syntax_error(environment, error, SourceLocation(file, error.lineno))
         case jinja2.TemplateNotFound():
             name = str(error.name or error)
             assert environment.loader is not None
             return TemplateError.of(
                 "template-not-found",
-                f"there is no template '{name if at else path.as_posix()}'",
+                f"there is no template '{name if at else _shown(path)}'",
                 at=at,
                 fix=did_you_mean(name, environment.loader.list_templates())
-                or f"templates are looked for in {path.parent.as_posix()}",
+                or f"templates are looked for in {_shown(path.parent)}",
             )
         case jinja2.UndefinedError():
             return TemplateError.of(
@@ -574,9 +580,9 @@ def _check_compiles(
         reason, line, column = str(error) or type(error).__name__, None, 1
     lines = text.split("\n")
     if line is None or not 1 <= line <= len(lines):
-        raise _no_python(reason, "", SourceLocation(path.as_posix()), None)
+        raise _no_python(reason, "", SourceLocation(_shown(path)), None)
     offset = sum(len(earlier) + 1 for earlier in lines[: line - 1]) + max(column - 1, 0)
-    at = _origin_of(offset, environment, path, context) or SourceLocation(path.as_posix())
+    at = _origin_of(offset, environment, path, context) or SourceLocation(_shown(path))
     generated = lines[line - 1].strip()
     shown = f"\n    generated line {line}: {_shortened(generated)}" if generated else ""
     raise _no_python(reason, shown, at, _output_fix(generated, reason, report.places.get(at)))
