@@ -237,14 +237,15 @@ def _chain(chain: Chain, spell: Spell | None) -> Shape:
 
 
 def _break_chain(chain: Shape, indent: int, room: int) -> str:
-    """Return the chain with its only list broken, or in brackets with one operand a line."""
+    """Return a chain of two with a list broken, else in brackets with one operand a line."""
     links = chain.links
     if len(links) == 2:
         first, last = links
         if last.items and first.width + len(" >> ") + len(last.opening) <= room:
             return f"{first.flat} >> {lay_out(last, indent, 0)}"
-        if first.items and last.width + len(" >> ") + len(first.closing) <= room:
-            return f"{lay_out(first, indent, 0)} >> {last.flat}"
+        room -= len(first.closing) + len(" >> ")
+        if first.items and (last.items or last.width <= room):
+            return f"{lay_out(first, indent, 0)} >> {lay_out(last, indent, room)}"
     inner = indent + INDENT
     pad = " " * inner
     lines = ["("]

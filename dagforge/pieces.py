@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from dagforge.layout import INDENT, LINE_LENGTH, Code, Shape, lay_out, text_width
 
@@ -69,7 +68,6 @@ class ImportBlock(Code):
 Owner = tuple["Owner | None", Site] | None
 
 
-@dataclass(frozen=True, slots=True)
 class MisplacedError(Exception):
     """A value stands where Python expects no expression.
 
@@ -78,11 +76,12 @@ class MisplacedError(Exception):
         site: the expression to blame.
     """
 
-    where: str
-    site: Site
+    def __init__(self, where: str, site: Site) -> None:
+        self.where = where
+        self.site = site
+        super().__init__(where, site)
 
 
-@dataclass(frozen=True, slots=True)
 class ImportBlockError(Exception):
     """There are imports, and not exactly one place for them.
 
@@ -90,7 +89,9 @@ class ImportBlockError(Exception):
         count: how many places there are.
     """
 
-    count: int
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(count)
 
 
 def concat(pieces: Iterable[str]) -> Code:

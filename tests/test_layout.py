@@ -99,9 +99,9 @@ class Values:
 
     def chain(self) -> Chain:
         links: list[Any] = [self.name() for _ in range(self.random.randrange(2, 4))]
-        if self.random.random() < 0.7:
-            place = self.random.randrange(len(links))
-            links[place] = [self.name() for _ in range(self.random.randrange(2, 5))]
+        for place in range(len(links)):
+            if self.random.random() < 0.4:
+                links[place] = [self.name() for _ in range(self.random.randrange(2, 5))]
         return Chain(tuple(links))
 
 
