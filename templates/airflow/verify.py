@@ -1,8 +1,9 @@
 """Load DAG files in the real Airflow, without its database, and say what is in them.
 
 Runs in the interpreter that `dagforge verify` is given, so it uses nothing but Airflow and the
-standard library. Its two arguments are files: one that holds the question, `{"folder": path, "files":
-[path]}`, and one that takes the answer, a JSON document a line. The first says which Airflow this is:
+standard library. Its two arguments are files: one that holds the question, `{"folder": path,
+"files": [path]}`, and one that takes the answer, a JSON document a line. The first says which
+Airflow this is:
 
     {"name": "Airflow", "version": "3.3.2"}     {"name": "Airflow", "version": null, "error": text}
 
@@ -20,6 +21,7 @@ import re
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 
 def open_bag():
@@ -52,7 +54,7 @@ def load(path, bag):
     for dag in dags:
         try:
             serialize(dag)
-        except Exception as error:
+        except Exception as error:  # noqa: PERF203
             errors.append(f"{type(error).__name__}: {error}")
     return {
         "errors": errors,
@@ -81,12 +83,11 @@ def own_warnings(path, texts):
 def main():
     """Answer the question."""
     asked, answer = sys.argv[1:]
-    with open(asked, encoding="utf-8") as file:
-        question = json.load(file)
+    question = json.loads(Path(asked).read_text(encoding="utf-8"))
     # The folder of this file is no place to import from, that of the files is: the last one, so
     # that a file called like a module hides none.
     sys.path[:] = [*sys.path[1:], question["folder"]]
-    with open(answer, "w", encoding="utf-8") as out:
+    with Path(answer).open("w", encoding="utf-8") as out:
 
         def say(**line):
             out.write(json.dumps(line) + "\n")

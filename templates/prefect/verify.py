@@ -1,8 +1,9 @@
 """Load flow files in the real Prefect, without a server, and say what is in them.
 
 Runs in the interpreter that `dagforge verify` is given, so it uses nothing but Prefect and the
-standard library. Its two arguments are files: one that holds the question, `{"folder": path, "files":
-[path]}`, and one that takes the answer, a JSON document a line. The first says which Prefect this is:
+standard library. Its two arguments are files: one that holds the question, `{"folder": path,
+"files": [path]}`, and one that takes the answer, a JSON document a line. The first says which
+Prefect this is:
 
     {"name": "Prefect", "version": "3.8.8"}     {"name": "Prefect", "version": null, "error": text}
 
@@ -25,6 +26,7 @@ import json
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from unittest import mock
 
 
@@ -136,12 +138,11 @@ def load(path, number):
 def main():
     """Answer the question."""
     asked, answer = sys.argv[1:]
-    with open(asked, encoding="utf-8") as file:
-        question = json.load(file)
+    question = json.loads(Path(asked).read_text(encoding="utf-8"))
     # The folder of this file is no place to import from, that of the files is: the last one, so
     # that a file called like a module hides none.
     sys.path[:] = [*sys.path[1:], question["folder"]]
-    with open(answer, "w", encoding="utf-8") as out:
+    with Path(answer).open("w", encoding="utf-8") as out:
 
         def say(**line):
             out.write(json.dumps(line) + "\n")
