@@ -279,7 +279,9 @@ def satisfies(version: str, specifiers: str) -> bool:
     Raises:
         ValueError: a specifier is not one; its text is the message.
     """
-    return all(_meets(version, specifier.strip()) for specifier in specifiers.split(","))
+    # All of them first: one that is met must not hide one that cannot be read.
+    met = [_meets(version, specifier.strip()) for specifier in specifiers.split(",")]
+    return all(met)
 
 
 def _meets(version: str, specifier: str) -> bool:

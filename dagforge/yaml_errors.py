@@ -248,13 +248,14 @@ class _Explanation:
         return self._at(
             self.start_row,
             self.start,
-            f"the '{sign}' is not closed; a ',' or the '{close}' is missing before line"
-            f" {self._last_line()}",
+            f"the '{sign}' is not closed; a ',' or the '{close}' is missing before"
+            f" {self._shown_row()}",
             f"close it with '{close}'",
         )
 
-    def _last_line(self) -> int:
-        return self.row + 1
+    def _shown_row(self) -> str:
+        is_end = not any(line.strip() for line in self.lines[self.row :])
+        return "the end of the file" if is_end else f"line {self.row + 1}"
 
     def _after_the_end(self) -> Problem | None:
         if not self.says.startswith("did not find expected key"):

@@ -100,7 +100,8 @@ ERRORS = [
     ),
     pytest.param(
         b"a: {b: 1\n",
-        "f.yml:1:4: error: the '{' is not closed; a ',' or the '}' is missing before line 2"
+        "f.yml:1:4: error: the '{' is not closed; a ',' or the '}' is missing before the end of"
+        " the file"
         " [yaml-syntax]\n"
         "  fix: close it with '}'",
         id="brace never closed",
