@@ -398,9 +398,6 @@ def test_all_facts(files: dict[str, str], tmp_path: Path) -> None:
     origin = project.origin("target")
     assert origin is not None
     (file,) = files
-    line = (
-        6 if "dagforge.toml" in file else files[file].count("\n", 0, files[file].find("target ="))
-    )
     line = files[file].split("target =")[0].count("\n") + 1
     assert str(origin.location()) == f"{file}:{line}:10"
     assert str(origin.location(key=True)) == f"{file}:{line}:1"
