@@ -45,6 +45,7 @@ from dagforge.errors import (
     did_you_mean,
     suggest,
 )
+from dagforge.ir import links_of
 from dagforge.kedro_objects import (
     Group,
     NodeObjects,
@@ -111,6 +112,7 @@ def render_kedro_template(
         text += "\n"
     _check_compiles(text, environment, template, context, report)
     _warn_ungrouped(dag, template, seen, warn)
+    _warn_lost(dag, seen, warn)
     reads = _reads(environment.reads, settings)
     _warn_unread(settings, reads, warn)
     return KedroRender(text, reads)
@@ -316,6 +318,11 @@ class _Reference:
     names: frozenset[str]
     tags: bool
 
+    @property
+    def groups(self) -> bool:
+        """Whether they can know which nodes share a task."""
+        return self.tags or not self.names.isdisjoint({"nodes", "node_objs", "grouping"})
+
 
 def _reference(environment: _Environment, name: str) -> _Reference:
     """Return what the template of this name, and what it includes by name, refers to."""
@@ -409,7 +416,7 @@ def _undefined(report: Callable[[Undefined], None]) -> type[Undefined]:
 def _warn_ungrouped(dag: DagPlan, template: Path, seen: _Reference, warn: Warn) -> None:
     """Warn when groups were asked for and the template cannot know."""
     groups = [task.task_id for task in dag.tasks if len(task.nodes) > 1]
-    if not groups or seen.tags or seen.names & {"nodes", "node_objs", "grouping"}:
+    if not groups or seen.groups:
         return
     shown = f"'{groups[0]}'" + (f" and {len(groups) - 1} more" if len(groups) > 1 else "")
     warn(
@@ -418,6 +425,34 @@ def _warn_ungrouped(dag: DagPlan, template: Path, seen: _Reference, warn: Warn) 
             f"the template makes a task of every node; it never sees the grouping ({shown})",
             SourceLocation(_shown(template)),
             "loop over node_objs instead of pipeline.nodes, or set `grouping: none`",
+            "warning",
+        )
+    )
+
+
+def _warn_lost(dag: DagPlan, seen: _Reference, warn: Warn) -> None:
+    """Warn of what one task leaves in memory and another, a process of its own, wants to read."""
+    links = dag.edges if seen.groups else links_of(dag.pipeline)
+    declared = dag.pipeline.datasets
+    lost = sorted(
+        {
+            dataset
+            for link in links
+            for dataset in link.datasets
+            if dataset not in declared or not declared[dataset].persisted
+        }
+    )
+    if not lost:
+        return
+    writer = next(node for node in dag.pipeline.nodes if lost[0] in node.outputs)
+    shown = f"'{lost[0]}'" + (f" and {len(lost) - 1} more" if len(lost) > 1 else "")
+    warn(
+        Problem(
+            "memory-border",
+            f"tasks hand over {shown} in memory; where the template starts Kedro for each task, "
+            "the next one does not find it",
+            writer.origin / "outputs",
+            "give it an entry in the catalog, or set `grouping: memory`",
             "warning",
         )
     )

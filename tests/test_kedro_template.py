@@ -321,8 +321,12 @@ def test_template_that_groups_by_itself_gets_what_it_needs_for_it(
     assert loaded.dag["schedule_interval"] == "@once"
     assert loaded.dag["max_active_runs"] == 2
     assert [str(problem) for problem in rendering.warnings] == [
+        "conf/base/pipelines.yml:22:16: warning: tasks hand over 'X_test' and 4 more in memory; "
+        "where the template starts Kedro for each task, the next one does not find it "
+        "[memory-border]\n"
+        "  fix: give it an entry in the catalog, or set `grouping: memory`",
         "conf/base/airflow.yml:22:3: warning: the template does not read 'machines', which has no "
-        "effect then [unread-setting]"
+        "effect then [unread-setting]",
     ]
 
 
@@ -533,6 +537,32 @@ def test_settings_that_the_template_does_not_read_are_told(show: Any) -> None:
         "kedro-airflow template sees the settings of the DAG only [unread-setting]\n"
         "  fix: move to a template folder, where every task has its own settings",
     ]
+
+
+PAIR = """
+p:
+  nodes:
+    - {name: a, func: "m:a", inputs: companies, outputs: rows, tags: ["airflow:both"]}
+    - {name: b, func: "m:b", inputs: rows, tags: ["airflow:both"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "grouping", "told"),
+    [
+        ("{{ node_objs | length }}", "tags", 0),
+        ("{{ node_objs | length }}", "none", 1),
+        ("{{ pipeline.nodes | length }}", "tags", 1),
+        ("{% for node in pipeline.nodes %}{{ node.tags | length }}{% endfor %}", "tags", 0),
+    ],
+)
+def test_data_in_memory_between_tasks_is_told(
+    source: str, grouping: str, told: int, show: Any
+) -> None:
+    rendering = show(f'"""{source}"""', PAIR, settings_text(grouping=grouping))
+    warnings = rendering.told("memory-border")
+    assert len(warnings) == told
+    assert all("'rows' in memory" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("name", ["env", "pipeline", "dag_name"])
