@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagforge.errors import TemplateError
-from dagforge.layout import Code
+from dagforge.layout import Code, shape
+from dagforge.pieces import MisplacedError, Value, assemble, expand
 from dagforge.render import PythonEnvironment, render_template, template_loader
 
 
@@ -533,6 +535,42 @@ def test_places_where_a_value_is_refused(template: str, code: str) -> None:
 )
 def test_places_where_a_value_is_written(template: str) -> None:
     assert ('"v"' in render(template, v="v")) == ("{{ v }}" in template)
+
+
+TOKENS = """
+    " ' \"\"\" \'\'\' f" f' f\"\"\" f\'\'\' rb" r" F" t' { } {{ }} \\ # x + ( ) [ ] , : !r = 1 . ;
+    "a" f"{x}" f"{ }" f'{ }' lambda: x:
+    """.split()  # noqa: SIM905
+ATTACKS = ["+ evil() +", "'+evil()+'", '"+evil()+"', "\nevil()\n", "} {evil()} {", "evil()", "\\"]
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_no_text_around_a_value_lets_it_out(seed: int) -> None:
+    """Whatever a template writes around a value: it is refused, or one constant of the source."""
+    chance = random.Random(seed)
+    tokens = [*TOKENS, "\n", " ", "\\\n", '" "', "' '"]
+    parsed = 0
+    for _ in range(5000):
+        parts = chance.choices(tokens, k=chance.randrange(9))
+        place = chance.randrange(len(parts) + 1)
+        before, after = Code("".join(parts[:place])), Code("".join(parts[place:]))
+        for attack in ATTACKS:
+            value = Value.at(shape(attack), ("t", 1, 0))
+            try:
+                source = expand(assemble([before, value, after]))
+            except MisplacedError:
+                break
+            try:
+                tree = ast.parse(source)
+            except SyntaxError:
+                continue
+            parsed += 1
+            nodes = list(ast.walk(tree))
+            assert not any(isinstance(node, ast.Name) and node.id == "evil" for node in nodes)
+            texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
+            assert any(isinstance(text, str) and attack in text for text in texts)
+    assert parsed > 1000
 
 
 def test_the_expression_beside_the_quotes_is_blamed() -> None:
