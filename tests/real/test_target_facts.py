@@ -136,7 +136,7 @@ def claimed(target: Target) -> dict[str, set[str]]:
     """Return the arguments that the target says each class takes in its version."""
     by_class: dict[str, set[str]] = {}
     for setting in target.settings.values():
-        argument = target.argument(setting)
+        argument = target.arguments.get(setting.name)
         if argument is None:
             continue
         names = takers(setting)
@@ -190,7 +190,7 @@ def test_templated_means_in_every_version_and_operator(home: Path) -> None:
         if setting.scope != "task" or not setting.argument:
             continue
         fields = [
-            (target.argument(setting), real_airflow(version, home)["classes"][name])
+            (target.arguments.get(setting.name), real_airflow(version, home)["classes"][name])
             for version in AIRFLOW
             if setting.exists_in(version)
             for target in [airflow(version)]
