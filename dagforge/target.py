@@ -185,7 +185,7 @@ class Target:
     def defaults(self) -> Mapping[str, Any]:
         """DagForge's own values and what the target's name means: the lowest layer."""
         own = {name: s.default for name, s in self.settings.items() if s.has_default}
-        return own | self.facts["targets"][self.name]
+        return {**own, **self.facts["targets"][self.name]}
 
     @cached_property
     def arguments(self) -> Mapping[str, str]:
