@@ -329,3 +329,22 @@ def test_the_demo_project() -> None:
     assert {name for name in pipeline.datasets if not pipeline.datasets[name].persisted} == set()
     for name in ("data_processing", "data_science"):
         assert len(load(name, conf).nodes) == 3
+
+
+def test_the_examples_of_the_documentation(tmp_path: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "pipelines.md"
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    catalog = [block for block in blocks if "catalog.yml" in block.splitlines()[0]]
+    assert len(catalog) == 1
+    files = {
+        "pipelines.yml": "\n".join(block for block in blocks if block not in catalog),
+        "catalog.yml": catalog[0] + "model_input_table: {path: data/table}\n",
+        "parameters.yml": "model_options: {test_size: 0.2}\nload: {mode: append}\n",
+    }
+    conf = conf_of(tmp_path, files)
+    assert problems_of(conf) == ""
+    assert {name: shape(load(name, conf)) for name in registry(conf)} == {
+        "data_science": ["split_data_node", "train_model_node"],
+        "split_only": ["split_data_node"],
+        "ingest": ["wait_for_file", "unpack wait_for_file", "load"],
+    }
