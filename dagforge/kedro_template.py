@@ -111,6 +111,7 @@ def render_kedro_template(
     if not text.endswith("\n"):
         text += "\n"
     _check_compiles(text, environment, template, context, report)
+    _warn_none(text, environment, template, context, warn)
     _warn_ungrouped(dag, template, seen, warn)
     _warn_lost(dag, seen, warn)
     reads = _reads(environment.reads, settings)
@@ -411,6 +412,28 @@ def _undefined(report: Callable[[Undefined], None]) -> type[Undefined]:
             return iter(())
 
     return Empty
+
+
+def _warn_none(
+    text: str,
+    environment: _Environment,
+    template: Path,
+    context: Mapping[str, Any],
+    warn: Warn,
+) -> None:
+    """Warn of the text "None", which a null setting becomes between a template's quotes."""
+    found = re.search("\"None\"|'None'", text)
+    if found is not None:
+        warn(
+            Problem(
+                "template-none",
+                f"the file holds the text {found.group()}, where a setting is null; the "
+                "orchestrator takes it for a name or a schedule",
+                _origin_of(found.start() + 1, environment, template, context),
+                "without the quotes, {{ '%r' | format(value) }} writes None and texts alike",
+                "warning",
+            )
+        )
 
 
 def _warn_ungrouped(dag: DagPlan, template: Path, seen: _Reference, warn: Warn) -> None:

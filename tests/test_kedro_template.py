@@ -375,6 +375,7 @@ NODE = "{% for node in pipeline.nodes if node.name == 'split_data_node' %}"
         ("{{ 'a b' | slugify(separator='_') }}", "a_b"),
         ("{{ (\"O'Brien\" | safe) + \"'s <b>\" }}", "O'Brien's <b>"),
         ("{{ [\"O'Brien\"] }}", '["O\'Brien"]'),
+        ("{{ '%r' | format(\"O'Brien\") }} {{ '%r' | format(none) }}", '"O\'Brien" None'),
         # 0.8 to 0.11: what Kedro's objects have
         ("{{ pipeline.nodes[3].name }}", "split_data_node"),
         (
@@ -423,8 +424,8 @@ NODE = "{% for node in pipeline.nodes if node.name == 'split_data_node' %}"
     ],
 )  # fmt: skip
 def test_context(expression: str, expected: str, show: Any) -> None:
-    rendering = show(f'"""{expression}"""')
-    assert printed(rendering) == expected
+    rendering = show(f'""" {expression} """')
+    assert printed(rendering) == f" {expected} "
     assert rendering.told("template-undefined") == []
 
 
@@ -618,6 +619,17 @@ def test_asking_whether_something_is_set_is_not_told(show: Any) -> None:
     )
     assert rendering.text == "x = 2\ny = 3\nz = False\nw = False\nv = 5\n"
     assert rendering.told("template-undefined") == []
+
+
+def test_null_between_quotes_is_told(show: Any, tmp_path: Path) -> None:
+    source = '{% if true %}\n{% endif %}\nx = {{ schedule }}\ny = "{{ schedule }}"\n'
+    rendering = show(source, airflow=settings_text(schedule="null"))
+    assert rendering.text == '\n\nx = None\ny = "None"\n'
+    assert rendering.told("template-none") == [
+        f'{(tmp_path / "dag.j2").as_posix()}:4: warning: the file holds the text "None", where a '
+        "setting is null; the orchestrator takes it for a name or a schedule [template-none]\n"
+        "  fix: without the quotes, {{ '%r' | format(value) }} writes None and texts alike"
+    ]
 
 
 # --- templates that are wrong
