@@ -5,7 +5,7 @@ The key under a pipeline in pipelines.yml says which folder reads it. Only `Pipe
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from functools import lru_cache
 
 from dagforge.conf import Conf
 from dagforge.frontends.definitions import Registry
@@ -13,9 +13,9 @@ from dagforge.ir import Pipeline
 
 __all__ = ["Registry", "load", "registry"]
 
-_registries: WeakKeyDictionary[Conf, Registry] = WeakKeyDictionary()
 
-
+# One run has one configuration, and asks for it once a pipeline.
+@lru_cache(maxsize=1)
 def registry(conf: Conf) -> Registry:
     """Return the pipelines of a project by name, in order of definition.
 
@@ -24,10 +24,7 @@ def registry(conf: Conf) -> Registry:
     Raises:
         LoadError: there are none.
     """
-    found = _registries.get(conf)
-    if found is None:
-        found = _registries[conf] = Registry(conf)
-    return found
+    return Registry(conf)
 
 
 def load(name: str, conf: Conf) -> Pipeline:
