@@ -16,7 +16,7 @@ from typing import Any
 
 from dagforge.errors import did_you_mean
 from dagforge.schema import describe, is_object
-from dagforge.target import Setting, Target, for_version
+from dagforge.target import Setting, Target, for_version, version_key
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 
 Report = Callable[[tuple[str, ...], str, str, "str | None"], None]
@@ -71,6 +71,9 @@ class Context:
     bare_numbers: bool = False
 
 
+Converter = Callable[[Setting, Any, Context, Report], Any]
+
+
 def native_cron_meaning(target: Target) -> str:
     """Return what a cron means in this version of the orchestrator unless told otherwise."""
     return for_version(target.facts["cron_meaning"], target.version) or "trigger"
@@ -86,14 +89,27 @@ def convert(setting: Setting, value: Any, context: Context, report: Report) -> A
         report: takes what is wrong; the value that then comes back means nothing.
     """
     if is_object(value) and setting.argument:
-        return _object(value, (), report)
-    converter = _CONVERTERS.get(setting.value or "")
-    if converter is not None:
-        return converter(setting, value, context, report)
-    return _plain(value, setting, context, report)
+        converted = _object(value, (), report)
+    else:
+        _check_known(setting, value, context, report)
+        converter: Converter = _CONVERTERS.get(setting.value or "", _plain)
+        converted = converter(setting, value, context, report)
+    if setting.as_list and not isinstance(converted, list):
+        return [converted]
+    return converted
 
 
-def _plain(value: Any, setting: Setting, context: Context, report: Report) -> Any:
+def _check_known(setting: Setting, value: Any, context: Context, report: Report) -> None:
+    """Refuse a value that only a later version of the orchestrator knows."""
+    since = setting.enum_since.get(value) if isinstance(value, str) else None
+    version = context.target.version
+    if since is not None and version_key(version) < version_key(since):
+        name = context.target.orchestrator.capitalize()
+        message = f"{name} {version} has no {setting.name} '{value}'; it came with {since}"
+        report((), "cannot-express", message, None)
+
+
+def _plain(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     return templated_value(value, context.target, report) if setting.templated else _untold(value)
 
 
@@ -599,7 +615,18 @@ def _field(
 
 def _pod(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     kubernetes_model("V1Pod", value, context.target, _without_missing(report))
-    return _untold(value)
+    pod = templated_value(value, context.target, report) if setting.templated else _untold(value)
+    spec = pod.get("spec")
+    if isinstance(spec, dict):
+        containers = spec.get("containers") or []
+        names = [each.get("name") for each in containers if isinstance(each, dict)]
+        # The operator lays the task's own container over the first one, whatever it is called.
+        if "base" in names:
+            containers = sorted(containers, key=lambda each: each.get("name") != "base")
+        elif any(names):
+            containers = [{"name": "base"}, *containers]
+        pod = {**pod, "spec": {**spec, "containers": containers}}
+    return pod
 
 
 def _without_missing(report: Report) -> Report:
@@ -653,7 +680,7 @@ def _labels(setting: Setting, value: Any, context: Context, report: Report) -> A
             message = f"Kubernetes does not take {describe(text)} as the value of label '{name}'"
             fix = "letters, digits, '-', '_' and '.', at most 63; other text can be an annotation"
             report((name,), "wrong-value", message, fix)
-    return _plain(value, setting, context, report)
+    return _plain(setting, value, context, report)
 
 
 def _secrets(setting: Setting, value: Any, context: Context, report: Report) -> Any:
@@ -677,7 +704,7 @@ def _secrets(setting: Setting, value: Any, context: Context, report: Report) -> 
     return found
 
 
-_CONVERTERS: dict[str, Callable[[Setting, Any, Context, Report], Any]] = {
+_CONVERTERS: dict[str, Converter] = {
     "duration": _duration,
     "date": _date,
     "schedule": _schedule,

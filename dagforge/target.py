@@ -43,6 +43,8 @@ class Setting:
         group: which constructor takes it, where the orchestrator has several (`deployment`).
         unit: `seconds` when the argument is a number of seconds.
         needs: oldest release of each provider that takes it.
+        enum_since: first version of the orchestrator that knows a value, for those that came later.
+        as_list: the argument is always a list; a single value is put into one.
         bare: unit of a number without one, in the orchestrator's own files only.
         default: DagForge's own, the lowest layer; MISSING without one.
     """
@@ -63,6 +65,8 @@ class Setting:
     unit: str | None = None
     bare: str | None = None
     needs: Mapping[str, str] = field(default_factory=dict)
+    enum_since: Mapping[str, str] = field(default_factory=dict)
+    as_list: bool = False
     default: Any = ...
 
     @property
@@ -120,6 +124,8 @@ def _setting(name: str, entry: Mapping[str, Any]) -> Setting:
         unit=entry.get("unit"),
         bare=entry.get("bare"),
         needs=entry.get("needs", {}),
+        enum_since=entry.get("enum_since", {}),
+        as_list=entry.get("list", False),
         default=entry.get("default", ...),
     )
 
