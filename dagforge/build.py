@@ -36,7 +36,7 @@ from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.plan import DagPlan, check_for_keys, plan
 from dagforge.resolve import Sections, Settings, free_variables, read_sections, resolve
 from dagforge.resources import templates_dir
-from dagforge.select import select
+from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
 from dagforge.write import RenderedFile
 
@@ -169,7 +169,10 @@ def _compile(
     warn: Warn,
 ) -> Stages:
     """Return one pipeline after each stage, up to its plan."""
-    pipeline = select(whole, request.selection) if request.selection else whole
+    pipeline = whole
+    if request.selection:
+        pipeline = select(whole, request.selection)
+        check_inputs(pipeline, whole)
     settings = resolve(sections, pipeline, request.params, warn=warn)
     groups = group(pipeline, settings.grouping(), whole)
     dag = plan(pipeline, groups, settings, project=project, env=env, warn=warn)

@@ -70,6 +70,35 @@ def select(
     )
 
 
+def check_inputs(part: Pipeline, whole: Pipeline) -> None:
+    """Refuse a part that reads what only nodes outside of it write, and nothing keeps.
+
+    Args:
+        part: of `whole`, as `select` gives it.
+        whole: the pipeline that it was taken from.
+
+    Raises:
+        PipelineError: `[unknown-dataset]`, with every such input.
+    """
+    problems = Problems()
+    written = {dataset for node in part.nodes for dataset in node.outputs}
+    writer_of = {dataset: node.name for node in whole.nodes for dataset in node.outputs}
+    for node in part.nodes:
+        for dataset in dict.fromkeys(node.inputs):
+            declared = whole.datasets.get(dataset)
+            kept = declared is not None and declared.persisted
+            if dataset in writer_of and dataset not in written and not kept:
+                problems.error(
+                    "unknown-dataset",
+                    f"node '{node.name}' reads '{dataset}', whose writer "
+                    f"'{writer_of[dataset]}' is not selected",
+                    node.origin,
+                    fix=f"select '{writer_of[dataset]}' too, or declare where '{dataset}' is "
+                    "stored in the catalog",
+                )
+    problems.raise_errors(PipelineError)
+
+
 def _with_after(node: Node, kept: Collection[str], added: Sequence[str]) -> Node:
     """Return the node without the names that were left out, and with the order that they gave."""
     after = (*(name for name in node.after if name in kept), *added)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from dagforge.ir import Node, Pipeline, Selection
 from dagforge.order import topological_order
 from dagforge.select import select
 from tests.graphs import GROUPING, node, pipeline, with_nodes
+from tests.projects import problems_of
 from tests.test_group_properties import distances, node_links
 
 CHAIN = pipeline(
@@ -213,3 +216,15 @@ def test_a_large_pipeline_is_cut_in_little_time(every: int) -> None:
         f"n{i}" for i in range(0, size, every)
     ]
     assert sum(len(each.after) for each in part.nodes) <= size // every
+
+
+def test_a_part_that_reads_what_nothing_keeps_is_refused(tmp_path: Path) -> None:
+    files = {"conf/base/airflow.yml": "default: {image: i, machines: {small: {}}}"}
+    chosen: dict[str, Any] = {"selection": Selection(nodes=("clean",)), "pipelines": ("etl",)}
+    assert problems_of(tmp_path, files, **chosen) == [
+        "conf/base/pipelines.yml:4:7: error: node 'clean' reads 'raw', whose writer 'load' is not "
+        "selected [unknown-dataset]\n  fix: select 'load' too, or declare where 'raw' is stored in "
+        "the catalog"
+    ]
+    stored = {**files, "conf/base/catalog.yml": "raw: {path: data/raw.csv, format: csv}"}
+    assert problems_of(tmp_path, stored, **chosen) == []
