@@ -20,6 +20,7 @@ from dagforge.convert import (
     native_cron_meaning,
     templated_value,
 )
+from dagforge.deployment import DEPLOYED, Deployment, Parameter, deploy
 from dagforge.errors import (
     Origin,
     Problem,
@@ -38,7 +39,7 @@ from dagforge.names import (
     digest,
     identifiers,
     module_stem,
-    pod_name,
+    pod_names,
     slug,
 )
 from dagforge.resolve import Layer, Settings
@@ -52,6 +53,8 @@ DEFAULT_PIPELINE = "__default__"
 TAGS_ANNOTATION = "dagforge/tags"
 # Linux refuses a single argument of 128 KiB and more (MAX_ARG_STRLEN).
 LONGEST_ARGUMENT = 128 * 1024 - 1
+# Python reads `a >> b >> c` by recursion.
+LONGEST_CHAIN = 10
 Word = str | RunValue
 
 
@@ -114,7 +117,9 @@ class DagPlan:
         variable: Python name for the DAG, where the orchestrator needs one.
         env: environment; None for base alone.
         arguments: of the DAG's (flow's) constructor, beyond its id and `default_args`.
-        deployment: of the deployment, where the orchestrator has one.
+        deployment: of the deployment, where the orchestrator has one; empty without.
+        source: of what fetches the file for the deployment; None when nothing has to.
+        parameters: of the flow, where the orchestrator's flows take some.
         default_args: what every task has in common.
         constants: values that stand once at the top of the file, by their Python name.
         tasks: in topological order, ties by name.
@@ -132,6 +137,8 @@ class DagPlan:
     description: str | None
     arguments: Mapping[str, Any]
     deployment: Mapping[str, Any]
+    source: Mapping[str, Any] | None
+    parameters: Mapping[str, Parameter]
     default_args: Mapping[str, Any]
     constants: Mapping[str, Any]
     tasks: tuple[Task, ...]
@@ -167,23 +174,33 @@ class DagPlan:
         }
 
     @property
-    def chains(self) -> tuple[tuple[tuple[Identifier, ...], tuple[Identifier, ...]], ...]:
-        """The edges as statements: variables that run before, variables that run after.
+    def chains(self) -> tuple[tuple[tuple[Identifier, ...], ...], ...]:
+        """The edges as statements, each of steps one after the other, in the order of the tasks.
 
-        Tasks with one and the same task after them share a statement; Airflow takes a list on
-        one side only.
+        A step is one task or several. Tasks with one and the same task after them share a step;
+        Airflow takes no two steps of several tasks beside each other.
         """
-        variable_of = {task.task_id: task.variable for task in self.tasks}
-        after: dict[Identifier, list[Identifier]] = {}
+        place_of = {task.task_id: place for place, task in enumerate(self.tasks)}
+        after: dict[int, list[int]] = {}
         for edge in self.edges:
-            after.setdefault(variable_of[edge.upstream], []).append(variable_of[edge.downstream])
-        before: dict[tuple[Identifier, ...], list[Identifier]] = {}
-        for upstream, downstream in after.items():
-            key = (*downstream,) if len(downstream) == 1 else (*downstream, upstream)
-            before.setdefault(key, []).append(upstream)
+            after.setdefault(place_of[edge.upstream], []).append(place_of[edge.downstream])
+        statements: dict[tuple[tuple[int, ...], int | None], list[int]] = {}
+        for upstream, downstream in sorted(after.items()):
+            following = tuple(sorted(downstream))
+            alone = upstream if len(following) > 1 else None
+            statements.setdefault((following, alone), []).append(upstream)
+        after_step = {tuple(before): following for (following, _), before in statements.items()}
+        chains: list[list[tuple[int, ...]]] = []
+        while after_step:
+            step = next(iter(after_step))
+            chain = [step]
+            while step in after_step and len(chain) < LONGEST_CHAIN:
+                step = after_step.pop(step)
+                chain.append(step)
+            chains.append(chain)
         return tuple(
-            (tuple(upstream), key if len(key) == 1 else key[:-1])
-            for key, upstream in before.items()
+            tuple(tuple(self.tasks[place].variable for place in step) for step in chain)
+            for chain in chains
         )
 
 
@@ -256,15 +273,20 @@ def plan(
         ),
         key=lambda edge: (edge.upstream, edge.downstream),
     )
-    arguments, deployment = _dag_arguments(planner, links)
-    if deployment:
-        deployment = _named(planner, deployment, env)
+    arguments, given = _dag_arguments(planner, links)
+    deployment = deploy(given, settings, env=env, problems=problems)
     constants, constant_of = _constants(planner, drafts)
-    reserved = {*target.imports, *constants, *target.facts.get("reserved", ())}
+    reserved = {
+        *target.imports,
+        *constants,
+        *deployment.parameters,
+        *target.facts.get("reserved", ()),
+    }
     variables = identifiers(
         (draft.task_id for draft in drafts),
         reserved,
         suffixes=target.facts.get("variable_suffixes", ()),
+        max_length=target.facts["names"]["variable"]["max_length"],
     )
     default_args = _default_args(planner, drafts)
     for problem in problems:
@@ -272,6 +294,7 @@ def plan(
             warn(problem)
     problems.raise_errors(TargetError)
 
+    pods = pod_names(dag_id, [draft.group.name for draft in drafts])
     upstream: dict[str, list[TaskId]] = {}
     downstream: dict[str, list[TaskId]] = {}
     for edge in edges:
@@ -287,7 +310,7 @@ def plan(
             tags=draft.group.tags,
             command=draft.command,
             runs=draft.runs,
-            pod_name=pod_name(dag_id, draft.group.name),
+            pod_name=pods[draft.group.name],
             machine=draft.machine.name if draft.machine else None,
             resources=constant_of.get(draft.machine.name) if draft.machine else None,
             arguments={
@@ -306,15 +329,18 @@ def plan(
     )
     stem = module_stem(dag_id)
     flow_names = {*reserved, *variables.values()}
+    variable = identifiers([stem], flow_names, fallback="dag")[stem]
     return DagPlan(
         dag_id=dag_id,
         stem=stem,
-        variable=identifiers([stem], flow_names, fallback="dag")[stem],
+        variable=variable,
         pipeline=pipeline,
         env=env,
         description=pipeline.description,
         arguments=arguments,
-        deployment=deployment,
+        deployment=deployment.arguments,
+        source=_source(deployment, target, stem, variable),
+        parameters=deployment.parameters,
         default_args=default_args,
         constants=constants,
         tasks=tasks,
@@ -380,7 +406,7 @@ def _dag_id(planner: _Planner, project: str) -> str:
 def _dag_arguments(
     planner: _Planner, links: Sequence[Any]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return the arguments of the DAG and of its deployment, in the target's order."""
+    """Return the arguments of the DAG, and what its deployment is given, in the target's order."""
     settings, target = planner.settings, planner.target
     data = dict(settings.for_dag())
     layers = settings.dag_layers
@@ -395,7 +421,8 @@ def _dag_arguments(
             fix='write start_date: "2024-01-31" beside it',
             at_key=True,
         )
-    by_group: dict[str | None, dict[str, Any]] = {}
+    arguments: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for setting in target.settings_for("dag"):
         if setting.name not in data:
             continue
@@ -403,23 +430,20 @@ def _dag_arguments(
         if argument is None:
             continue
         value = _converted(planner, setting, data[setting.name], layers)
-        group = "deployment" if setting.group == "deployment" else None
-        by_group.setdefault(group, {})[argument] = value
-    return by_group.get(None, {}), by_group.get("deployment", {})
+        (given if setting.group in DEPLOYED else arguments)[argument] = value
+    return arguments, given
 
 
-def _named(planner: _Planner, deployment: Mapping[str, Any], env: str | None) -> Mapping[str, Any]:
-    """Return the deployment's arguments with a name, and refuse a schedule that nothing runs."""
-    settings = planner.settings
-    if "work_pool_name" not in deployment and deployment.get("schedule") is not None:
-        planner.problems.error(
-            "missing-setting",
-            "a schedule needs a deployment, and that needs a `work_pool_name`",
-            settings.place(("schedule",), settings.dag_layers),
-            fix="set `work_pool_name:` beside it",
-            at_key=True,
-        )
-    return {"name": env or "default", **deployment}
+def _source(
+    deployment: Deployment, target: Target, stem: str, variable: Identifier
+) -> Mapping[str, Any] | None:
+    """Return what fetches the file for the deployment, with the path of the flow in it."""
+    if deployment.source is None:
+        return None
+    file = str(target.facts["file"]).format(stem=stem)
+    folder = deployment.folder.strip("/")
+    path = f"{folder}/{file}" if folder else file
+    return {**deployment.source, "entrypoint": f"{path}:{variable}"}
 
 
 def _converted(planner: _Planner, setting: Setting, value: Any, layers: tuple[Layer, ...]) -> Any:
@@ -476,9 +500,9 @@ def _argument(planner: _Planner, setting: Setting, layers: tuple[Layer, ...]) ->
 
 def _limit_active_runs(planner: _Planner, data: dict[str, Any], links: Sequence[Any]) -> None:
     """Let runs follow each other where two at once would overwrite each other's data."""
-    if "max_active_runs" not in data:
-        return
     settings = planner.settings
+    if "max_active_runs" not in settings.target.settings:
+        return
     found = settings.explain(("max_active_runs",), settings.dag_layers)
     chosen = found[0] if found and found[0].at is not None else None
     if chosen is None and found and found[0].layer.label.startswith("--"):
@@ -506,7 +530,9 @@ def _limit_active_runs(planner: _Planner, data: dict[str, Any], links: Sequence[
         return
     if chosen is None:
         data["max_active_runs"] = 1
-    elif isinstance(data["max_active_runs"], int) and data["max_active_runs"] > 1:
+    elif data["max_active_runs"] is None or (
+        isinstance(data["max_active_runs"], int) and data["max_active_runs"] > 1
+    ):
         first = planner.pipeline.datasets[fixed[0]]
         more = f" (and {len(fixed) - 1} more)" if len(fixed) > 1 else ""
         planner.problems.error(
@@ -779,12 +805,15 @@ def _machine_unused(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]
     for node in group.nodes:
         for index, tag in enumerate(node.tags):
             if tag.startswith(prefixes) and planner.once("machine tags"):
+                # Where there are machines, they are the one place to point at for all pipelines.
+                machines = planner.settings.place(("machines",), planner.settings.dag_layers)
                 planner.problems.warn(
                     Problem(
                         "cannot-express",
-                        f"'{tag}' and other machine tags of '{planner.pipeline.name}' mean "
-                        f"nothing: {planner.target.name} has no resources by task",
-                        node.origin / "tags" / index,
+                        f"machine tags such as '{tag}' mean nothing: {planner.target.name} has no "
+                        "resources by task",
+                        machines or node.origin / "tags" / index,
+                        at_key=machines is not None,
                     )
                 )
 
@@ -959,6 +988,8 @@ def _command(
     words: list[Word] = [*data["entrypoint"], "run", planner.pipeline.name, "--nodes", nodes]
     if planner.settings_env is not None:
         words += ["--env", planner.settings_env]
+    if target.facts.get("passes_parameters") and data.get("parameters"):
+        words += ["--params", RunValue("parameters")]
     words += ["--run-id", RunValue("run_id"), "--contract", hash_of_contract]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
 

@@ -18,6 +18,7 @@ from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.target import Setting, Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
+GROUPINGS = ("tags", "namespace", "memory", "module", "none")
 ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}))
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
 
@@ -235,7 +236,11 @@ class Settings:
         return None
 
     def grouping(self) -> Grouping:
-        """Return how the pipeline's nodes are told together."""
+        """Return how the pipeline's nodes are told together.
+
+        Raises:
+            SettingsError: there is no such grouping.
+        """
         data = self.for_dag()
         by, at = data["grouping"], self.place(("grouping",), self.dag_layers)
         prefixes = data["grouping_prefix"]
@@ -248,10 +253,14 @@ class Settings:
             return Grouping("map", prefixes, tasks, origin=at)
         if isinstance(by, bool):
             by = "tags" if by else "none"
-        return Grouping(by, prefixes, origin=at)
-
-
-GROUPINGS = ("tags", "namespace", "memory", "module", "none")
+        if by not in GROUPINGS:
+            raise SettingsError.of(
+                "unknown-grouping",
+                f"there is no grouping '{by}'",
+                at=at,
+                fix=did_you_mean(by, GROUPINGS),
+            )
+        return Grouping(by, prefixes, names=data.get("group_names", {}), origin=at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,3 +319,20 @@ def test_a_setting_of_another_orchestrator_is_no_typo(tmp_path: Path) -> None:
         "conf/base/dagforge.yml:1:11: warning: prefect has no 'pool', a setting of Airflow "
         "[cannot-express]"
     )
+
+
+def test_a_grouping_that_there_is_not(tmp_path: Path) -> None:
+    files = {**WITH_IMAGE, AIRFLOW: "default: {grouping: tag, machines: {small: {}}}"}
+    assert problems_of(tmp_path, files) == [
+        "conf/base/airflow.yml:1:21: error: there is no grouping 'tag' [unknown-grouping]\n"
+        "  fix: did you mean 'tags'?"
+    ]
+
+
+def test_a_memory_group_can_have_a_name(tmp_path: Path) -> None:
+    files = {
+        **WITH_IMAGE,
+        AIRFLOW: "default: {grouping: memory, group_names: {load: intake}, machines: {small: {}}}",
+    }
+    (dag,) = build_project(tmp_path, files).dags
+    assert [task.task_id for task in dag.tasks] == ["intake"]
