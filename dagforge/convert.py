@@ -336,12 +336,17 @@ def _schedule(setting: Setting, value: Any, context: Context, report: Report) ->
         )
         return None
     text = value.strip()
-    if text in NAMED_SCHEDULES:
+    named = context.target.facts.get("named_schedules", NAMED_SCHEDULES)
+    if text in named:
         return text
+    if text in NAMED_SCHEDULES:
+        message = f"{context.target.orchestrator.capitalize()} has no schedule '{text}'"
+        report((), "cannot-express", message, "write a cron or a duration, or null for never")
+        return None
     if text.startswith("@"):
         if text not in PRESETS:
             message = f"there is no schedule '{text}'"
-            report((), "bad-schedule", message, did_you_mean(text, [*PRESETS, *NAMED_SCHEDULES]))
+            report((), "bad-schedule", message, did_you_mean(text, [*PRESETS, *named]))
             return None
         return Cron(PRESETS[text], context.timezone, context.cron_meaning)
     length = parse_duration(text)
@@ -497,7 +502,8 @@ def _object_setting(setting: Setting, value: Any, context: Context, report: Repo
 def _params(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     params: dict[str, Any] = {}
     for name, entry in value.items():
-        if isinstance(entry, dict) and "default" in entry and not is_object(entry):
+        described = isinstance(entry, dict) and "default" in entry and not is_object(entry)
+        if described and "Param" in context.target.imports:
             params[name] = Instance("Param", _object_or_plain(entry, (name,), report))
         else:
             params[name] = _object_or_plain(entry, (name,), report)

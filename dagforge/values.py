@@ -79,7 +79,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class RunValue:
-    """Something that is known when a run starts: `run_id` or `logical_date`."""
+    """Something that is known when a run starts: `run_id`, `logical_date` or `parameters`."""
 
     name: str
 

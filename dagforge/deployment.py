@@ -1,0 +1,208 @@
+"""What a deployment takes, for orchestrators that know such: who runs a flow, when, from where.
+
+A deployment needs a work pool and a place that its workers fetch the flow's file from: a container
+image that holds it, a source such as a git repository, or the folder that the file lies in.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagforge.errors import Origin, Problem, Problems
+from dagforge.resolve import Settings
+from dagforge.schema import describe
+
+WORK_POOL = "work_pool_name"
+DEPLOYED = ("deployment", "source")
+"""Groups of settings that only a deployment takes."""
+ANNOTATIONS: Mapping[type, str] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    list: "list",
+    dict: "dict",
+}
+_OF_THE_IMAGE = ("build", "push")
+# What a parameter may say besides its default that an annotation can express or nobody misses.
+_DESCRIBED_BY = frozenset({"default", "type", "title", "description"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a flow's runs.
+
+    Attributes:
+        annotation: Python type; None where the default has none that says something.
+        default: what a run gets that is given no other value.
+    """
+
+    annotation: str | None
+    default: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What a flow is deployed with.
+
+    Attributes:
+        arguments: of the deployment's constructor, in the target's order; empty without one.
+        source: of what fetches the code: `source`, where one is set. None when the image holds
+            the code, or there is no deployment.
+        folder: of the flow's file in the source.
+        parameters: of the flow, by name.
+    """
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] | None = None
+    folder: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+def deploy(
+    given: Mapping[str, Any], settings: Settings, *, env: str | None, problems: Problems
+) -> Deployment:
+    """Return what a flow is deployed with.
+
+    Args:
+        given: typed values of the settings that only a deployment takes by argument, in the
+            target's order.
+        settings: where these were written.
+        env: names the deployment that has no other name; None for base alone.
+        problems: takes what the orchestrator would refuse, or leave out.
+    """
+    arguments = dict(given)
+    parameters = _parameters(arguments.pop("parameters", {}), settings, problems)
+    source = arguments.pop("source", None)
+    if WORK_POOL not in arguments:
+        _report_without_pool(given, settings, problems)
+        return Deployment(parameters=parameters)
+    image = arguments.get("image")
+    if image is None:
+        for name in _OF_THE_IMAGE:
+            if arguments.pop(name, False) is True:
+                problems.error(
+                    "missing-setting",
+                    f"'{name}' needs an `image`",
+                    settings.place((name,), settings.dag_layers),
+                    fix="set `image:` beside it, or leave it out",
+                    at_key=True,
+                )
+    elif isinstance(image, str):
+        _check_image(image, bool(arguments.get("build")), settings, problems)
+    return Deployment(
+        {"name": env or "default", **arguments},
+        None
+        if source is None and image is not None
+        else {}
+        if source is None
+        else {"source": source},
+        settings.for_dag().get("source_folder", ""),
+        parameters,
+    )
+
+
+def _report_without_pool(given: Mapping[str, Any], settings: Settings, problems: Problems) -> None:
+    """Refuse a schedule that nothing runs, and warn of the rest that would need a deployment."""
+    written = [
+        (name, at)
+        for name, at in _written(given, settings)
+        if name != "parameters" and given[_argument(name, settings)] is not None
+    ]
+    for name, at in written:
+        if name == "schedule":
+            problems.error(
+                "missing-setting",
+                f"a schedule needs a deployment, and that needs a `{WORK_POOL}`",
+                at,
+                fix=f"set `{WORK_POOL}:` beside it",
+                at_key=True,
+            )
+            return
+    if written:
+        names = [f"'{name}'" for name, _ in written]
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        problems.warn(
+            Problem(
+                "cannot-express",
+                f"{listed} {'are' if len(names) > 1 else 'is'} left out: without a `{WORK_POOL}` "
+                "there is no deployment",
+                written[0][1],
+                at_key=True,
+            )
+        )
+
+
+def _argument(name: str, settings: Settings) -> str:
+    return settings.target.arguments[name]
+
+
+def _written(given: Mapping[str, Any], settings: Settings) -> Iterator[tuple[str, Origin | None]]:
+    """Yield the deployment's settings that someone wrote, and where; DagForge's own are none."""
+    for setting in settings.target.settings_for("dag"):
+        if setting.group not in DEPLOYED or _argument(setting.name, settings) not in given:
+            continue
+        found = settings.explain((setting.name,), settings.dag_layers)
+        if found and (found[0].at is not None or found[0].layer.label.startswith("--")):
+            yield setting.name, found[0].at
+
+
+def _check_image(image: str, built: bool, settings: Settings, problems: Problems) -> None:
+    """Refuse an image that would become another one.
+
+    As at 2026-11, Prefect 3.8 gives an image without a tag the present time for one, which exists
+    only when it also builds the image, and writes a digest as if it were a tag.
+    """
+    last = image.rpartition("/")[2]
+    at = settings.place(("image",), settings.dag_layers)
+    if "@" in last:
+        problems.error(
+            "wrong-value",
+            f"Prefect would look for the digest of '{image}' as if it were a tag",
+            at,
+            fix="name the image by a tag",
+        )
+    elif ":" not in last and not built:
+        problems.error(
+            "wrong-value",
+            f"the image '{image}' has no tag: Prefect would make one up from the time of day",
+            at,
+            fix=f"write its tag, such as {image}:latest",
+        )
+
+
+# --- parameters
+
+
+def _parameters(
+    given: Mapping[str, Any], settings: Settings, problems: Problems
+) -> dict[str, Parameter]:
+    def report(name: str, message: str, fix: str) -> None:
+        at = settings.place(("parameters", name), settings.dag_layers)
+        problems.error("wrong-value", message, at, fix=fix, at_key=True)
+
+    taken = settings.target.facts.get("reserved_parameters", ())
+    parameters: dict[str, Parameter] = {}
+    for name, value in given.items():
+        if not name.isidentifier() or keyword.iskeyword(name):
+            report(name, f"'{name}' cannot be a parameter of a flow", "a Python name")
+        elif name in taken:
+            report(name, f"a flow has a use of its own for '{name}'", "give it another name")
+        parameters[name] = _parameter(name, value, report)
+    return parameters
+
+
+def _parameter(name: str, value: Any, report: Callable[[str, str, str], None]) -> Parameter:
+    if isinstance(value, Mapping) and "default" in value:
+        unknown = sorted(value.keys() - _DESCRIBED_BY)
+        if unknown:
+            report(
+                name,
+                f"Prefect knows no {describe(unknown[0])} of a parameter",
+                "say its default and no more",
+            )
+        value = value["default"]
+    return Parameter(ANNOTATIONS.get(type(value)), value)
