@@ -52,8 +52,9 @@ real: .venv/.installed $(TESTED:%=.venvs/%/.installed) ## Load and run what is g
 
 ##@ Develop
 
-golden: .venv/.installed ## Rewrite what tests/cases expects; review the diff like code
+golden: .venv/.installed ## Rewrite what tests/cases expects and what docs/ shows; review the diff like code
 	$(BIN)/pytest -q -n $(JOBS) tests/test_cases.py --golden
+	$(BIN)/pytest -q tests/test_docs.py tests/test_error_pages.py --golden
 
 format: .venv/.installed ## Format and mend what ruff can
 	$(BIN)/ruff format $(wildcard $(SOURCES))
