@@ -145,7 +145,15 @@ def _plan_text(data: Data) -> Iterator[str]:
     head = {key: data[key] for key in ("file", "pipeline", "env", "description")}
     yield f"dag {data['dag_id']}"
     yield from tree(head, 1)
-    for key in ("arguments", "deployment", "default_args", "constants", "vars"):
+    for key in (
+        "arguments",
+        "deployment",
+        "source",
+        "parameters",
+        "default_args",
+        "constants",
+        "vars",
+    ):
         if data[key]:
             yield f"  {key}"
             yield from tree(data[key], 2)
