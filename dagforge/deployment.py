@@ -13,7 +13,6 @@ from typing import Any
 
 from dagforge.errors import Origin, Problem, Problems
 from dagforge.resolve import Settings
-from dagforge.schema import describe
 
 WORK_POOL = "work_pool_name"
 DEPLOYED = ("deployment", "source")
@@ -201,8 +200,9 @@ def _parameter(name: str, value: Any, report: Callable[[str, str, str], None]) -
         if unknown:
             report(
                 name,
-                f"Prefect knows no {describe(unknown[0])} of a parameter",
-                "say its default and no more",
+                f"parameter '{name}' cannot have a '{unknown[0]}' here: a flow's parameter has a "
+                "type and a default",
+                "remove it",
             )
         value = value["default"]
     return Parameter(ANNOTATIONS.get(type(value)), value)

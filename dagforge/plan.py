@@ -30,7 +30,7 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.group import task_links
-from dagforge.ir import NodeGroup, Operator, Pipeline, Work
+from dagforge.ir import Node, NodeGroup, Operator, Pipeline, Work
 from dagforge.machines import Machine, contradict, larger, machine, quantity
 from dagforge.names import (
     Identifier,
@@ -975,6 +975,7 @@ def _command(
             place = node.origin / "command" / int(path[0])
             planner.problems.error(code, f"node '{node.name}': {message}", place, fix=fix)
 
+        _warn_of_templates(planner, node, first.command)
         return tuple(templated_value(list(first.command), target, report))
     nodes = ",".join(node.name for node in group.nodes)
     if len(nodes.encode()) > LONGEST_ARGUMENT:
@@ -992,6 +993,23 @@ def _command(
         words += ["--params", RunValue("parameters")]
     words += ["--run-id", RunValue("run_id"), "--contract", hash_of_contract]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
+
+
+def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) -> None:
+    """Warn of words that only another orchestrator would read as templates."""
+    if "templates" in planner.target.facts:
+        return
+    for index, word in enumerate(command):
+        if isinstance(word, str) and ("{{" in word or "{%" in word):
+            planner.problems.warn(
+                Problem(
+                    "cannot-express",
+                    f"node '{node.name}': {describe(word)} would be a template in Airflow; "
+                    f"{planner.target.orchestrator.capitalize()} passes it on as it stands",
+                    node.origin / "command" / index,
+                    fix="write {literal: ...} when it is plain text",
+                )
+            )
 
 
 def contract(group: NodeGroup, pipeline: Pipeline) -> str:
