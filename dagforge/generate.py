@@ -77,7 +77,7 @@ class Templates:
         environment = PythonEnvironment(
             template_loader(team, builtin),
             globals={"docstring": docstring, "names": names},
-            filters={"suffixed": str.__add__},
+            filters={"names": names, "suffixed": str.__add__},
         )
         environment.context_class = _Context
         return cls(environment, target.orchestrator)

@@ -20,6 +20,8 @@ PodName = NewType("PodName", str)
 
 POD_NAME_LENGTH = 54
 """Kubernetes allows 63 characters; the operator appends a dash and eight random ones."""
+IDENTIFIER_LENGTH = 50
+"""Of a Python name that is made here: longer ones leave no room for a statement on their line."""
 
 
 def digest(text: str, length: int = 8) -> str:
@@ -43,25 +45,40 @@ def _is_slug(text: str, separator: str) -> bool:
     return bool(re.fullmatch(rf"[A-Za-z0-9]+(?:{re.escape(separator)}[A-Za-z0-9]+)*", text))
 
 
-def pod_name(dag_id: str, task: str) -> PodName:
-    """Return the name of a task's pod: DNS label, at most 54 characters."""
-    name = "-".join(part for part in (slug(dag_id), slug(task)) if part)
-    if not name:
-        return PodName(f"pod-{digest(f'{dag_id}/{task}')}")
-    if len(name) > POD_NAME_LENGTH:
-        name = f"{name[: POD_NAME_LENGTH - 9].rstrip('-')}-{digest(f'{dag_id}/{task}')}"
-    return PodName(name)
+def pod_names(dag_id: str, tasks: Iterable[str]) -> dict[str, PodName]:
+    """Return the name of each task's pod: a DNS label, at most 54 characters, no two alike.
+
+    Args:
+        dag_id: the beginning of every name.
+        tasks: without repetition.
+    """
+    plain = {task: "-".join(part for part in (slug(dag_id), slug(task)) if part) for task in tasks}
+    count = Counter(plain.values())
+    names: dict[str, PodName] = {}
+    for task, name in plain.items():
+        if not name or len(name) > POD_NAME_LENGTH or (count[name] > 1 and slug(task) != task):
+            start = (name or "pod")[: POD_NAME_LENGTH - 9].rstrip("-")
+            name = f"{start}-{digest(f'{dag_id}/{task}')}"
+        names[task] = PodName(name)
+    return names
 
 
-def identifier(text: str, fallback: str = "task") -> str:
-    """Return a Python name made from `text`, lower case and ASCII."""
+def identifier(text: str, fallback: str = "task", max_length: int = IDENTIFIER_LENGTH) -> str:
+    """Return a Python name made from `text`, ASCII and in lower case where it was none before."""
     # A word that is an identifier already stays as it is, capitals too.
     name = text if text.isidentifier() and text.isascii() else slug(text, "_")
     if not name:
         name = f"{fallback}_{digest(text)}"
     if name[0].isdigit():
         name = f"{fallback}_{name}"
-    return f"{name}_" if keyword.iskeyword(name) or keyword.issoftkeyword(name) else name
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        name += "_"
+    return name if len(name) <= max_length else _marked(name, text, max_length)
+
+
+def _marked(name: str, text: str, max_length: int) -> str:
+    """Return a Python name with eight hex digits of `text` at its end."""
+    return f"{name[: max_length - 9].rstrip('_')}_{digest(text)}"
 
 
 def identifiers(
@@ -70,6 +87,7 @@ def identifiers(
     *,
     fallback: str = "task",
     suffixes: Sequence[str] = (),
+    max_length: int = IDENTIFIER_LENGTH,
 ) -> dict[str, Identifier]:
     """Return a Python name for each text, no two alike and none of them reserved.
 
@@ -81,13 +99,16 @@ def identifiers(
         reserved: names that are taken.
         fallback: beginning of a name that could not begin otherwise.
         suffixes: a name with one of these must not be another's name either.
+        max_length: of a name.
     """
-    wanted = {text: identifier(text, fallback) for text in texts}
+    wanted = {text: identifier(text, fallback, max_length) for text in texts}
     count = Counter(wanted.values())
     plain = {text for text, name in wanted.items() if count[name] == 1 or text == name}
     taken = {*reserved, *(name + suffix for name in count for suffix in suffixes)}
     return {
-        text: Identifier(name if text in plain and name not in taken else f"{name}_{digest(text)}")
+        text: Identifier(
+            name if text in plain and name not in taken else _marked(name, text, max_length)
+        )
         for text, name in wanted.items()
     }
 

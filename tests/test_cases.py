@@ -19,6 +19,7 @@ from tests.run_cases import CASES, REPOSITORY, cases, commands, expected, run_ca
 @pytest.mark.parametrize("case", cases())
 def test_case(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     result = run_case(case, tmp_path / case)
+    assert "[internal]" not in result.error
     if request.config.getoption("--golden"):
         run_cases.rewrite(case, result)
     assert result.as_files() == expected(case)
@@ -61,6 +62,7 @@ def ruff(*arguments: str) -> str:
 
 def test_ruff_has_nothing_to_say() -> None:
     files = golden_files()
+    assert files
     for_airflow_3 = [path for path in files if (airflow_version(path) or "2") >= "3"]
     others = [path for path in files if path not in for_airflow_3]
     assert ruff("format", "--check", *map(str, files)) == ""

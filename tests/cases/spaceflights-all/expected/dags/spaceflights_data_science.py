@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline data_science --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:03e568adbcf22b5fff2a77c04cf6b7cb
+#   hash      1:8f1392eb08fc07f1f923936861da610c
 """spaceflights-data-science: data_science.
 
 Train and score the price model.
@@ -107,5 +107,5 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    split >> [evaluate_model_node, train_model_node]
+    split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

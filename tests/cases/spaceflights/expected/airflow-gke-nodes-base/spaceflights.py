@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow-gke --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:9737f2518e7705a0d539c5effa5d333e
+#   hash      1:b6a96b8cadf11ef96e4f120650504f03
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -155,10 +155,10 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    create_model_input_table_node >> split_data_node
-    [
-        preprocess_companies_node,
-        preprocess_shuttles_node,
-    ] >> create_model_input_table_node
-    split_data_node >> [evaluate_model_node, train_model_node]
+    (
+        [preprocess_companies_node, preprocess_shuttles_node]
+        >> create_model_input_table_node
+        >> split_data_node
+        >> [train_model_node, evaluate_model_node]
+    )
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-gke --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:023d4837e25f7a9369128304ac80d6a7
+#   hash      1:f6375e5fed889c83f0a26706e9622cba
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -168,10 +168,10 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    create_model_input_table_node >> split_data_node
-    [
-        preprocess_companies_node,
-        preprocess_shuttles_node,
-    ] >> create_model_input_table_node
-    split_data_node >> [evaluate_model_node, train_model_node]
+    (
+        [preprocess_companies_node, preprocess_shuttles_node]
+        >> create_model_input_table_node
+        >> split_data_node
+        >> [train_model_node, evaluate_model_node]
+    )
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow-gke --airflow-version 3.3
-#   hash      1:8f5c079921644795a1d825341bdacfa4
+#   hash      1:e7c65bcbd16314c76a830bae75ccd218
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -138,6 +138,5 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    [companies, shuttles] >> split
-    split >> [evaluate_model_node, train_model_node]
+    [companies, shuttles] >> split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

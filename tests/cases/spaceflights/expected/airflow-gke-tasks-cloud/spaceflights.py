@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:c946bffc17f1f062f992eb3f79c4923b
+#   hash      1:d8b1c7a24e1b393062f417e6305b3303
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -149,6 +149,5 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    [companies, shuttles] >> split
-    split >> [evaluate_model_node, train_model_node]
+    [companies, shuttles] >> split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

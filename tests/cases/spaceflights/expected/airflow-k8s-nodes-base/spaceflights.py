@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow-k8s --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:e07c8f39a12c27705beb5253448093a2
+#   hash      1:4d8cd260ef3f1a33baf2221b1ba36fb3
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -150,10 +150,10 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    create_model_input_table_node >> split_data_node
-    [
-        preprocess_companies_node,
-        preprocess_shuttles_node,
-    ] >> create_model_input_table_node
-    split_data_node >> [evaluate_model_node, train_model_node]
+    (
+        [preprocess_companies_node, preprocess_shuttles_node]
+        >> create_model_input_table_node
+        >> split_data_node
+        >> [train_model_node, evaluate_model_node]
+    )
     train_model_node >> evaluate_model_node

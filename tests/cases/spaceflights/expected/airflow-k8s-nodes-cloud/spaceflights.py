@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-k8s --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:361977d07271703b3f588767f0b564b9
+#   hash      1:2284fd81d1269af77cfc09d443ddeb0e
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -163,10 +163,10 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    create_model_input_table_node >> split_data_node
-    [
-        preprocess_companies_node,
-        preprocess_shuttles_node,
-    ] >> create_model_input_table_node
-    split_data_node >> [evaluate_model_node, train_model_node]
+    (
+        [preprocess_companies_node, preprocess_shuttles_node]
+        >> create_model_input_table_node
+        >> split_data_node
+        >> [train_model_node, evaluate_model_node]
+    )
     train_model_node >> evaluate_model_node

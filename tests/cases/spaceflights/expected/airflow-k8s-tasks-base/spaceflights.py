@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow-k8s --airflow-version 3.3
-#   hash      1:402b27155b0e03330048f43d8c0d1c64
+#   hash      1:18a6f2b124ce7dbfdb71a1172f03b4aa
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -133,6 +133,5 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    [companies, shuttles] >> split
-    split >> [evaluate_model_node, train_model_node]
+    [companies, shuttles] >> split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-k8s --airflow-version 3.3
-#   hash      1:bceec5d4322df9c529a174a881da3861
+#   hash      1:1624795354e80d8873c8e02254122c1c
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -144,6 +144,5 @@ with DAG(
         annotations={"dagforge/tags": "machine:medium"},
     )
 
-    [companies, shuttles] >> split
-    split >> [evaluate_model_node, train_model_node]
+    [companies, shuttles] >> split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:1590840010868964b77d4331f7450bad
+#   hash      1:2527fe735aa1f2e06254d330ca0c7349
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -128,10 +128,10 @@ with DAG(
         ],
     )
 
-    create_model_input_table_node >> split_data_node
-    [
-        preprocess_companies_node,
-        preprocess_shuttles_node,
-    ] >> create_model_input_table_node
-    split_data_node >> [evaluate_model_node, train_model_node]
+    (
+        [preprocess_companies_node, preprocess_shuttles_node]
+        >> create_model_input_table_node
+        >> split_data_node
+        >> [train_model_node, evaluate_model_node]
+    )
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:b19f1abdb22e251c44ebd5f17ba05ed4
+#   hash      1:17bc9de0b0975610ac677a23c4217eb0
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -141,10 +141,10 @@ with DAG(
         ],
     )
 
-    create_model_input_table_node >> split_data_node
-    [
-        preprocess_companies_node,
-        preprocess_shuttles_node,
-    ] >> create_model_input_table_node
-    split_data_node >> [evaluate_model_node, train_model_node]
+    (
+        [preprocess_companies_node, preprocess_shuttles_node]
+        >> create_model_input_table_node
+        >> split_data_node
+        >> [train_model_node, evaluate_model_node]
+    )
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow --airflow-version 3.3
-#   hash      1:9e43332bc205feaf3fdaae8a98c6f47d
+#   hash      1:b28c75c1183604474f1308c43f55a287
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -114,6 +114,5 @@ with DAG(
         ],
     )
 
-    [companies, shuttles] >> split
-    split >> [evaluate_model_node, train_model_node]
+    [companies, shuttles] >> split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow --airflow-version 3.3
-#   hash      1:d8e192598c8816dd6178731ec9e82fd7
+#   hash      1:6bb958d55f1d710c0f066bd0353d71ed
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -125,6 +125,5 @@ with DAG(
         ],
     )
 
-    [companies, shuttles] >> split
-    split >> [evaluate_model_node, train_model_node]
+    [companies, shuttles] >> split >> [train_model_node, evaluate_model_node]
     train_model_node >> evaluate_model_node

@@ -7,29 +7,41 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target prefect --params 'grouping="none"'
-#   hash      1:e6860dc8b480623c747e82c9cefea19b
+#   hash      1:b3917aa2aa23d2b51996418fab14bafa
 """spaceflights.
 
 From the raw files to a scored price model.
 """
 
+import asyncio
 import subprocess
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 
 
-def run_command(*command):
-    """Run a command without a shell; when it fails, so does the task."""
-    subprocess.run(command, check=True)
+async def run_command(*command):
+    """Run a command and log what it prints; when it fails, so does the task."""
+    logger = get_run_logger()
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, limit=2**30
+    )
+    try:
+        async for line in process.stdout:
+            logger.info(line.decode(errors="replace").rstrip())
+        if await process.wait() != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    finally:
+        if process.returncode is None:  # The task took too long.
+            process.kill()
 
 
 @task(
     name="preprocess_companies_node",
     retries=0,
 )
-def preprocess_companies_node():
-    run_command(
+async def preprocess_companies_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -46,8 +58,8 @@ def preprocess_companies_node():
     name="preprocess_shuttles_node",
     retries=0,
 )
-def preprocess_shuttles_node():
-    run_command(
+async def preprocess_shuttles_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -64,8 +76,8 @@ def preprocess_shuttles_node():
     name="create_model_input_table_node",
     retries=0,
 )
-def create_model_input_table_node():
-    run_command(
+async def create_model_input_table_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -82,8 +94,8 @@ def create_model_input_table_node():
     name="split_data_node",
     retries=0,
 )
-def split_data_node():
-    run_command(
+async def split_data_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -100,8 +112,8 @@ def split_data_node():
     name="train_model_node",
     retries=0,
 )
-def train_model_node():
-    run_command(
+async def train_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -118,8 +130,8 @@ def train_model_node():
     name="evaluate_model_node",
     retries=0,
 )
-def evaluate_model_node():
-    run_command(
+async def evaluate_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -149,8 +161,7 @@ def spaceflights():
     evaluate_model_node_run = evaluate_model_node.submit(
         wait_for=[split_data_node_run, train_model_node_run]
     )
-    # The flow fails when one of these does.
-    return [
+    task_runs = [
         preprocess_companies_node_run,
         preprocess_shuttles_node_run,
         create_model_input_table_node_run,
@@ -158,6 +169,10 @@ def spaceflights():
         train_model_node_run,
         evaluate_model_node_run,
     ]
+    for task_run in task_runs:
+        task_run.wait()
+    for task_run in task_runs:
+        task_run.result()  # When a task failed, so does the flow.
 
 
 if __name__ == "__main__":

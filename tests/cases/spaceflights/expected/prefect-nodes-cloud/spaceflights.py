@@ -7,22 +7,34 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target prefect --params 'grouping="none"'
-#   hash      1:129b142218f80c6c24b519ecd1e2a3af
+#   hash      1:8eb7668ce26cdcc4cfa365e520b6d5f4
 """spaceflights.
 
 From the raw files to a scored price model.
 """
 
+import asyncio
 import subprocess
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 from prefect.schedules import Cron
 
 
-def run_command(*command):
-    """Run a command without a shell; when it fails, so does the task."""
-    subprocess.run(command, check=True)
+async def run_command(*command):
+    """Run a command and log what it prints; when it fails, so does the task."""
+    logger = get_run_logger()
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, limit=2**30
+    )
+    try:
+        async for line in process.stdout:
+            logger.info(line.decode(errors="replace").rstrip())
+        if await process.wait() != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    finally:
+        if process.returncode is None:  # The task took too long.
+            process.kill()
 
 
 @task(
@@ -30,8 +42,8 @@ def run_command(*command):
     retries=2,
     retry_delay_seconds=600,
 )
-def preprocess_companies_node():
-    run_command(
+async def preprocess_companies_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -51,8 +63,8 @@ def preprocess_companies_node():
     retries=2,
     retry_delay_seconds=600,
 )
-def preprocess_shuttles_node():
-    run_command(
+async def preprocess_shuttles_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -72,8 +84,8 @@ def preprocess_shuttles_node():
     retries=2,
     retry_delay_seconds=600,
 )
-def create_model_input_table_node():
-    run_command(
+async def create_model_input_table_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -93,8 +105,8 @@ def create_model_input_table_node():
     retries=2,
     retry_delay_seconds=600,
 )
-def split_data_node():
-    run_command(
+async def split_data_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -114,8 +126,8 @@ def split_data_node():
     retries=2,
     retry_delay_seconds=600,
 )
-def train_model_node():
-    run_command(
+async def train_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -135,8 +147,8 @@ def train_model_node():
     retries=2,
     retry_delay_seconds=600,
 )
-def evaluate_model_node():
-    run_command(
+async def evaluate_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -168,8 +180,7 @@ def spaceflights():
     evaluate_model_node_run = evaluate_model_node.submit(
         wait_for=[split_data_node_run, train_model_node_run]
     )
-    # The flow fails when one of these does.
-    return [
+    task_runs = [
         preprocess_companies_node_run,
         preprocess_shuttles_node_run,
         create_model_input_table_node_run,
@@ -177,6 +188,10 @@ def spaceflights():
         train_model_node_run,
         evaluate_model_node_run,
     ]
+    for task_run in task_runs:
+        task_run.wait()
+    for task_run in task_runs:
+        task_run.result()  # When a task failed, so does the flow.
 
 
 if __name__ == "__main__":

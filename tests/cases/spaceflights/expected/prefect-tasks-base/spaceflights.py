@@ -7,29 +7,41 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target prefect
-#   hash      1:9c5faa7ac0a8d9cdfd1298651c9158f7
+#   hash      1:9f85b9907aa094700033db97d733cbf6
 """spaceflights.
 
 From the raw files to a scored price model.
 """
 
+import asyncio
 import subprocess
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 
 
-def run_command(*command):
-    """Run a command without a shell; when it fails, so does the task."""
-    subprocess.run(command, check=True)
+async def run_command(*command):
+    """Run a command and log what it prints; when it fails, so does the task."""
+    logger = get_run_logger()
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, limit=2**30
+    )
+    try:
+        async for line in process.stdout:
+            logger.info(line.decode(errors="replace").rstrip())
+        if await process.wait() != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    finally:
+        if process.returncode is None:  # The task took too long.
+            process.kill()
 
 
 @task(
     name="companies",
     retries=0,
 )
-def companies():
-    run_command(
+async def companies():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -46,8 +58,8 @@ def companies():
     name="shuttles",
     retries=0,
 )
-def shuttles():
-    run_command(
+async def shuttles():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -64,8 +76,8 @@ def shuttles():
     name="split",
     retries=0,
 )
-def split():
-    run_command(
+async def split():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -82,8 +94,8 @@ def split():
     name="train_model_node",
     retries=0,
 )
-def train_model_node():
-    run_command(
+async def train_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -100,8 +112,8 @@ def train_model_node():
     name="evaluate_model_node",
     retries=0,
 )
-def evaluate_model_node():
-    run_command(
+async def evaluate_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -126,14 +138,17 @@ def spaceflights():
     evaluate_model_node_run = evaluate_model_node.submit(
         wait_for=[split_run, train_model_node_run]
     )
-    # The flow fails when one of these does.
-    return [
+    task_runs = [
         companies_run,
         shuttles_run,
         split_run,
         train_model_node_run,
         evaluate_model_node_run,
     ]
+    for task_run in task_runs:
+        task_run.wait()
+    for task_run in task_runs:
+        task_run.result()  # When a task failed, so does the flow.
 
 
 if __name__ == "__main__":

@@ -7,22 +7,34 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target prefect
-#   hash      1:b0a4a401c9a849c8330ac045d9ae88eb
+#   hash      1:8d1cc7a4bec3f287fc4dc8135efb8543
 """spaceflights.
 
 From the raw files to a scored price model.
 """
 
+import asyncio
 import subprocess
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 from prefect.schedules import Cron
 
 
-def run_command(*command):
-    """Run a command without a shell; when it fails, so does the task."""
-    subprocess.run(command, check=True)
+async def run_command(*command):
+    """Run a command and log what it prints; when it fails, so does the task."""
+    logger = get_run_logger()
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, limit=2**30
+    )
+    try:
+        async for line in process.stdout:
+            logger.info(line.decode(errors="replace").rstrip())
+        if await process.wait() != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    finally:
+        if process.returncode is None:  # The task took too long.
+            process.kill()
 
 
 @task(
@@ -30,8 +42,8 @@ def run_command(*command):
     retries=2,
     retry_delay_seconds=600,
 )
-def companies():
-    run_command(
+async def companies():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -51,8 +63,8 @@ def companies():
     retries=2,
     retry_delay_seconds=600,
 )
-def shuttles():
-    run_command(
+async def shuttles():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -72,8 +84,8 @@ def shuttles():
     retries=2,
     retry_delay_seconds=600,
 )
-def split():
-    run_command(
+async def split():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -93,8 +105,8 @@ def split():
     retries=2,
     retry_delay_seconds=600,
 )
-def train_model_node():
-    run_command(
+async def train_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -114,8 +126,8 @@ def train_model_node():
     retries=2,
     retry_delay_seconds=600,
 )
-def evaluate_model_node():
-    run_command(
+async def evaluate_model_node():
+    await run_command(
         "dagforge",
         "run",
         "__default__",
@@ -142,14 +154,17 @@ def spaceflights():
     evaluate_model_node_run = evaluate_model_node.submit(
         wait_for=[split_run, train_model_node_run]
     )
-    # The flow fails when one of these does.
-    return [
+    task_runs = [
         companies_run,
         shuttles_run,
         split_run,
         train_model_node_run,
         evaluate_model_node_run,
     ]
+    for task_run in task_runs:
+        task_run.wait()
+    for task_run in task_runs:
+        task_run.result()  # When a task failed, so does the flow.
 
 
 if __name__ == "__main__":
