@@ -202,6 +202,9 @@ def _render(
         )
 
     rendered = list(_each(stages, render_one, problems))
+    if len(rendered) < len(stages):
+        # What a template that failed would have read is not known.
+        return []
     reads = {name for each in rendered for name in each.reads}
     _check_read(stages, target, reads, lenient=request.jinja_file is not None)
     return [each.file for each in rendered]

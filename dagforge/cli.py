@@ -140,6 +140,7 @@ pipeline_options = with_options(
     listed(
         "-p",
         "--pipeline",
+        "--pipelines",
         "pipelines",
         metavar="NAME",
         help="Pipeline; may be repeated, or several by commas.  [default: __default__, else all]",
