@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,21 +110,26 @@ EXAMPLES = [code for code, text in SECTIONS.items() if "```text\n" in text]
 def run_example(code: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Return the first message with this code that an entry's example gives."""
     files = dict(BASE)
-    command = "dagforge validate"
+    commands = ["dagforge validate"]
     for block in BLOCK.finditer(SECTIONS[code]):
         if block["path"]:
             files[block["path"]] = block["text"]
         elif block["kind"] == "console":
-            command = block["text"].removeprefix("$ ").strip()
+            commands = [line.removeprefix("$ ") for line in block["text"].splitlines()]
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    arguments = shlex.split(command)[1:]
+    arguments: list[str] = []
     if any(name.startswith("templates/") for name in files):
-        (folder / "templates" / "templates.yaml").touch()
         if "templates/templates.yaml" not in files:
             (folder / "templates" / "templates.yaml").write_text("template_api: 1\n")
         arguments += ["--templates", "templates"]
+    for command in commands[:-1]:
+        if command.startswith("dagforge "):
+            invoke(shlex.split(command)[1:])
+        else:
+            subprocess.run(command, shell=True, check=True, cwd=folder)
+    arguments = [*shlex.split(commands[-1])[1:], *arguments]
     capsys.readouterr()
     try:
         invoke(arguments)
