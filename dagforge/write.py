@@ -172,23 +172,12 @@ def write(
         OutputError: the folder cannot be written as it stands; nothing was changed.
         StaleOutputError: only with `mode.check`.
     """
-    problems = Problems()
-    folder = _Folder.open(out, root, problems)
-    files = sorted(files, key=lambda file: file.path)
-    problems.extend(_collisions(files, folder))
-    problems.raise_errors(OutputError)
-
-    places = [(file, folder.place_of(file.path, problems)) for file in files]
-    problems.extend(_links_to_one_file(places, folder))
-    problems.raise_errors(OutputError)
-    fates = []
-    for file, real in places:
-        found = folder.find(file.path, real, problems, whole=mode.force or mode.diff)
-        fates.append(_judge(file, real, found, files, mode))
-    problems.raise_errors(OutputError)
+    folder = _Folder.of(out, root)
+    fates = _look(sorted(files, key=lambda file: file.path), folder, mode)
     left_overs = _left_overs(fates, folder, mode)
     held = _held_by_git(folder.real, _edited_paths(fates, left_overs, folder, mode))
 
+    problems = Problems()
     only_look = mode.diff and not mode.check
     for problem in _objections(fates, left_overs, held, folder, mode):
         if only_look or problem.severity == "warning":
@@ -278,27 +267,32 @@ class _Folder:
     label: str | None
 
     @classmethod
-    def open(cls, out: Path, root: Path, problems: Problems) -> _Folder:
-        """Return the folder, which need not exist, and say why it cannot be one."""
+    def of(cls, out: Path, root: Path) -> _Folder:
+        """Return the output folder, which need not exist yet."""
         real = Path(os.path.realpath(out))
         try:
-            name = real.relative_to(os.path.realpath(root)).as_posix()
+            label = real.relative_to(os.path.realpath(root)).as_posix()
         except ValueError:
-            name = out.as_posix()
-        folder = cls(real, None if name == "." else name)
+            label = out.as_posix()
+        return cls(real, None if label == "." else label)
+
+    def problems(self) -> Iterator[Problem]:
+        """Give the reason why it cannot be a folder."""
+        label = self.label or "."
         try:
-            if not stat.S_ISDIR(real.stat().st_mode):
-                problems.error(
-                    "output",
-                    "the output folder is a file",
-                    SourceLocation(name),
-                    fix="move the file away, or choose another folder with --output-dir",
-                )
+            is_folder = stat.S_ISDIR(self.real.stat().st_mode)
         except FileNotFoundError:
-            pass
+            return
         except OSError as exc:
-            problems.extend([_os_problem(exc, name, "cannot use the output folder")])
-        return folder
+            yield _os_problem(exc, label, "cannot use the output folder")
+            return
+        if not is_folder:
+            yield Problem(
+                "output",
+                "the output folder is a file",
+                SourceLocation(label),
+                "move the file away, or choose another folder with --output-dir",
+            )
 
     def label_of(self, path: str) -> str:
         return path if self.label is None else f"{self.label}/{path}"
@@ -385,6 +379,27 @@ class _LeftOver:
     replaced_by: RenderedFile | None
     edited: bool
     ids: Ids
+
+
+def _look(files: Sequence[RenderedFile], folder: _Folder, mode: WriteMode) -> list[_Fate]:
+    """Compare each file with what is there.
+
+    Raises:
+        OutputError: two files have one place, or a place cannot be looked at.
+    """
+    problems = Problems()
+    problems.extend(folder.problems())
+    problems.extend(_collisions(files, folder))
+    problems.raise_errors(OutputError)
+    places = [(file, folder.place_of(file.path, problems)) for file in files]
+    problems.extend(_links_to_one_file(places, folder))
+    problems.raise_errors(OutputError)
+    fates = []
+    for file, real in places:
+        found = folder.find(file.path, real, problems, whole=mode.force or mode.diff)
+        fates.append(_judge(file, real, found, files, mode))
+    problems.raise_errors(OutputError)
+    return fates
 
 
 def _judge(
