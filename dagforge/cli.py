@@ -742,11 +742,13 @@ def schema(target: str | None, kind: str) -> None:
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 def init(folder: Path, force: bool) -> None:
     """Start a project in FOLDER, with the spaceflights pipelines as an example."""
+    import shlex
+
     from dagforge.init import init_project
 
     for status, path in init_project(folder, force=force):
         click.echo(f"{status:<10} {_shown(path)}")
-    where = "" if folder == Path() else f"cd {_shown(folder)} && "
+    where = "" if folder == Path() else f"cd {shlex.quote(_shown(folder))} && "
     click.echo(f"\nnext: {where}dagforge create", err=True)
 
 
