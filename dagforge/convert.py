@@ -50,6 +50,8 @@ _DATE = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
     r"(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6}))?)?)?\s*(Z|[+-]\d{2}:?\d{2})?"
 )
+# Those that Airflow's own environment has.
+_EXTENSIONS = ("jinja2.ext.do",)
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 # Python's own notion of an identifier admits any script; so does an import of such a module.
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -166,14 +168,18 @@ def _check_template(text: str, target: Target, report: Report, path: tuple[str, 
     from jinja2 import Environment, TemplateSyntaxError
 
     try:
-        Environment(autoescape=False).parse(text)
+        Environment(autoescape=False, extensions=_EXTENSIONS).parse(text)
+        return
     except TemplateSyntaxError as error:
-        report(
-            path,
-            "airflow-template",
-            f"{describe(text)} is a template of Airflow that it cannot read: {error.message}",
-            "mend it, or write {literal: ...} when it is plain text",
-        )
+        says = error.message
+    except RecursionError:
+        says = "brackets are nested too deep"
+    report(
+        path,
+        "airflow-template",
+        f"{describe(text)} is a template of Airflow that it cannot read: {says}",
+        "mend it, or write {literal: ...} when it is plain text",
+    )
 
 
 # --- durations, dates, schedules
@@ -238,6 +244,10 @@ def _duration(setting: Setting, value: Any, context: Context, report: Report) ->
 
 
 def _duration_fix(text: str) -> str:
+    units = [unit for _, unit in _DURATION.findall(text)]
+    if units and not _DURATION.sub("", text):
+        several = len(set(units)) < len(units)
+        return "write each unit once" if several else "the longest duration is 999999999d"
     words = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]+)\s*", text)
     if words:
         unit = words[2].lower()
@@ -260,7 +270,7 @@ def _date(setting: Setting, value: Any, context: Context, report: Report) -> Any
             message = (
                 f"'{setting.name}' must be [year, month, day], with hour and minute if need be"
             )
-            report((), "wrong-value", message, "[2024, 1, 31]")
+            report((), "wrong-value", message, "write whole numbers, as in [2024, 1, 31]")
             return None
         return _checked_date(setting, tuple(value), context.timezone, report)
     match = _DATE.fullmatch(value.strip())
@@ -292,6 +302,9 @@ def _date(setting: Setting, value: Any, context: Context, report: Report) -> Any
 def _to_utc(parts: tuple[int, ...], offset: str) -> tuple[int, ...] | None:
     sign = -1 if offset.startswith("-") else 1
     digits = offset.lstrip("+-").replace(":", "")
+    # Python's own limit; the widest in use is +14:00.
+    if offset != "Z" and (int(digits[:2]) > 23 or int(digits[2:]) > 59):
+        return None
     shift = (
         datetime.timedelta()
         if offset == "Z"
@@ -314,7 +327,8 @@ def _checked_date(setting: Setting, parts: tuple[int, ...], zone: str, report: R
     try:
         _moment(parts)
     except (ValueError, OverflowError) as error:
-        message = f"'{setting.name}' is no date: {error}"
+        says = "a number is too large" if isinstance(error, OverflowError) else str(error)
+        message = f"'{setting.name}' is no date: {says}"
         report((), "wrong-value", message, "write 2024-01-31")
         return None
     while len(parts) > 3 and parts[-1] == 0:

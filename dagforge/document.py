@@ -460,7 +460,9 @@ class _Spot:
     merged: list[_Spot]
 
     def part(self, name: str | int) -> tuple[Place, _Spot] | None:
-        """Return the places of a part, or None."""
+        """Return the places of a part, or None; an item of a list also by its number as text."""
+        if self.is_list and isinstance(name, str) and name.isdecimal():
+            name = int(name)
         found = self.parts.get(name)
         if found is not None:
             return found

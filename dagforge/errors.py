@@ -103,7 +103,22 @@ class Problem:
         if self.fix:
             first, *rest = self.fix.split("\n")
             text += "\n".join([f"\n  fix: {first}", *(f"       {line}" for line in rest)])
+        return visible(text)
+
+
+def visible(text: str) -> str:
+    """Return a text whose unprintable characters, line breaks apart, are escapes.
+
+    Names come from files: they must not colour a terminal or turn its writing around.
+    """
+    if text.isprintable():
         return text
+    return "".join(
+        character
+        if character == "\n" or character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
 
 
 class DagForgeError(Exception):

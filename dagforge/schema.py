@@ -5,6 +5,7 @@ The same schema, with sections around it, is what `dagforge schema` prints for e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ TYPE_NAMES = {
     "object": "a mapping",
     "null": "null",
 }
+LARGEST = 2**31 - 1
 _validators: dict[int, tuple[Target, Any]] = {}
 
 
@@ -37,7 +39,12 @@ def is_object(value: object) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as the schema sees it: `{literal: text}` is its text."""
+    """Return a value as the schema sees it: `{literal: text}` is its text.
+
+    NaN and infinity, which JSON lacks, become a fraction: no whole number, and not null.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0.5
     if isinstance(value, dict):
         if set(value) == {"literal"}:
             return value["literal"]
@@ -56,16 +63,35 @@ def check_types(data: Mapping[str, Any], target: Target) -> Iterator[Finding]:
             continue
         if setting.argument and is_object(value):
             continue
-        checked[name] = plain(value) if isinstance(value, (dict, list)) else value
+        checked[name] = plain(value) if isinstance(value, (dict, list, float)) else value
     if not checked:
         return
     validator = _validator(target)
     if validator.is_valid(checked):
         return
+    errors = list(validator.iter_errors(checked))
+    # What has the wrong type has no right value either: one mistake, told once.
+    mistyped = {tuple(error.instance_path) for error in errors if error.kind.name == "type"}
     findings = [
-        finding for error in validator.iter_errors(checked) for finding in _findings(error, target)
+        finding
+        for error in errors
+        if error.kind.name in ("type", "enum") or tuple(error.instance_path) not in mistyped
+        for finding in _findings(error, target, _at(data, error.instance_path))
+        if not (error.kind.name == "type" and _has_enum(error, target))
     ]
     yield from sorted(findings, key=lambda finding: (finding[0], finding[2]))
+
+
+def _at(data: Any, path: Iterable[str | int]) -> Any:
+    for part in path:
+        data = data[part]
+        if isinstance(data, dict) and set(data) == {"literal"}:
+            data = data["literal"]
+    return data
+
+
+def _has_enum(error: ValidationError, target: Target) -> bool:
+    return "enum" in _schema_at(error, target)
 
 
 def _validator(target: Target) -> Any:
@@ -73,23 +99,31 @@ def _validator(target: Target) -> Any:
     if cached is None:
         import jsonschema_rs
 
-        properties = {name: dict(setting.schema) for name, setting in target.settings.items()}
+        properties = {name: _bounded(setting.schema) for name, setting in target.settings.items()}
         validator = jsonschema_rs.validator_for({"type": "object", "properties": properties})
         cached = _validators[id(target)] = (target, validator)
     return cached[1]
 
 
-def _findings(error: ValidationError, target: Target) -> Iterator[Finding]:
+def _bounded(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a setting's schema in which whole numbers fit into a column of Airflow's database."""
+    types = schema.get("type", ())
+    if "integer" not in ([types] if isinstance(types, str) else types):
+        return schema
+    return {"minimum": -LARGEST - 1, "maximum": LARGEST, **schema}
+
+
+def _findings(error: ValidationError, target: Target, value: Any) -> Iterator[Finding]:
     path = tuple(str(part) for part in error.instance_path)
     name = ".".join(path)
-    value: Any = error.instance
     kind: Any = error.kind
     rule = kind.name
     expected: Any = getattr(kind, "value", None)
     if rule == "type":
         wanted = _types(error, target)
         message = f"'{name}' must be {wanted}, not {describe(value)}"
-        yield path, "wrong-type", message, _type_fix(value, expected)
+        setting = target.settings[path[0]] if len(path) == 1 else None
+        yield path, "wrong-type", message, _type_fix(value, kind.types, setting)
     elif rule == "enum":
         fix = did_you_mean(str(value), map(str, expected)) if value is not None else None
         allowed = ", ".join(str(option) for option in expected)
@@ -115,11 +149,14 @@ def _findings(error: ValidationError, target: Target) -> Iterator[Finding]:
         yield (
             path,
             "wrong-value",
-            f"'{name}' must be {word} {kind.limit}, not {value}",
+            f"'{name}' must be {word} {kind.limit}, not {_short(str(value))}",
             None,
         )
     elif rule in ("minItems", "minLength"):
         yield path, "wrong-value", f"'{name}' must not be empty", None
+    elif rule == "maxLength":
+        message = f"'{name}' is {len(value)} characters long, {kind.limit} are allowed"
+        yield path, "wrong-value", message, None
     elif rule == "pattern":
         yield (
             path,
@@ -161,10 +198,14 @@ def _spelling(setting: Setting) -> list[str]:
     return [by_value[setting.value]] if setting.value in by_value else []
 
 
-def _type_fix(value: Any, types: Iterable[str] | None) -> str | None:
-    wanted = set(types or ())
+def _type_fix(value: Any, types: Iterable[str], setting: Setting | None) -> str | None:
+    wanted = set(types)
     if value is None:
         return "give it a value, or remove the line"
+    if setting is not None and setting.value in _TYPED_FIXES:
+        number = not isinstance(value, (bool, str, list, dict))
+        fix = "write the unit: {0}m or {0}s" if setting.value == "duration" and number else None
+        return (fix or _TYPED_FIXES[setting.value]).format(_short(str(value)))
     if isinstance(value, (bool, int, float)) and "string" in wanted:
         return f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
     if isinstance(value, str) and wanted & {"integer", "number", "boolean"}:
@@ -172,6 +213,14 @@ def _type_fix(value: Any, types: Iterable[str] | None) -> str | None:
     if isinstance(value, str) and "array" in wanted:
         return f"[{value}]"
     return None
+
+
+_TYPED_FIXES = {
+    "duration": "write it like 30s, 5m, 1h30m, 2d or PT5M",
+    "date": "write 2024-01-31 or 2024-01-31T06:00",
+    "schedule": 'write a cron such as "0 6 * * *", a preset such as "@daily", or a duration such '
+    "as 6h",
+}
 
 
 def _is_scalar_text(text: str, wanted: set[str]) -> bool:
