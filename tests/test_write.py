@@ -903,7 +903,6 @@ class TestUndo:
         ("owner", "call", "failing"),
         [
             *((os, "open", failing) for failing in (1, 2, 3, 4)),  # the first is the lock
-            *((os, "fsync", failing) for failing in (1, 2, 3)),
             *((Path, "replace", failing) for failing in (1, 2, 3)),
             (Path, "unlink", 1),
         ],
