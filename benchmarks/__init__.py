@@ -1,0 +1,1 @@
+"""What DagForge costs, as ratios to something that everybody can run beside it."""
