@@ -218,7 +218,7 @@ def _each(items: Iterable[T], stage: Callable[[T], R], problems: Problems) -> It
 
 
 def _target(request: Request, project: Project) -> Target:
-    name = request.target or project.target or DEFAULT_TARGET
+    name = request.target if request.target is not None else project.target or DEFAULT_TARGET
     version = request.airflow_version or project.airflow_version
     return read_target(name, templates_dir(), version=version)
 

@@ -368,7 +368,10 @@ def _context(settings: Settings, target: Target, problems: Problems) -> Context:
 
 def _reporter(problems: Problems, settings: Settings, name: str, layers: tuple[Layer, ...]) -> Any:
     def report(path: tuple[str, ...], code: str, message: str, fix: str | None) -> None:
+        found = settings.explain((name,), layers)
         at = settings.place((name, *path), layers)
+        if at is None and found and found[0].layer in settings.top:
+            message = f"{found[0].layer.label}: {message}"
         problem = Problem(code, message, at, fix, at_key=code == "unknown-setting")
         # Tasks share most of their settings: what is wrong with one is said once.
         if problem not in problems.found:

@@ -583,6 +583,15 @@ def make_layer(
             written[canonical] = path
 
     for name, value in data.items():
+        if name in (FOR_TAGS, FOR_TASKS):
+            problems.error(
+                "dag-setting",
+                f"'{name}' cannot stand in {label}, which holds for every task",
+                None if origin is None else origin / name,
+                fix="put it under `default:` or a pipeline's name in a settings file",
+                at_key=True,
+            )
+            continue
         if name == "default_args" and isinstance(value, dict):
             for inner, inner_value in value.items():
                 take(inner, inner_value, (name, inner))
@@ -597,6 +606,8 @@ def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
     from dagforge.schema import check_types
 
     for path, code, message, fix in check_types(layer.data, target):
+        if layer.origin is None:
+            message = f"{layer.label}: {message}"
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")
 
 
