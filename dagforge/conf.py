@@ -198,12 +198,12 @@ def read_yaml(path: Path, root: Path, *, substitute: Substitute | None = None) -
 def shown_path(path: Path, root: Path) -> str:
     """Return a path as the user knows it: relative to the project, with forward slashes.
 
-    One outside the project is absolute, unless it was written from there.
+    One outside the project is absolute, unless it was reached from there by `..`.
     """
-    for each in (Path(os.path.normpath(path)), path):
-        if each.is_relative_to(root):
-            return each.relative_to(root).as_posix()
-    return path.as_posix()
+    plain = Path(os.path.normpath(path))
+    if path.is_relative_to(root) or plain.is_relative_to(root):
+        return Path(os.path.relpath(plain, root)).as_posix()
+    return plain.as_posix()
 
 
 def _environments(folder: Path, root: Path) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, NoReturn, cast
 
@@ -99,22 +99,26 @@ def render_template(
         raise _template_error(environment, name, error) from error
 
 
-def template_loader(team: Path | None, builtin: Path) -> jinja2.BaseLoader:
+def template_loader(
+    team: Path | None, builtin: Path, *, shown: str | None = None
+) -> jinja2.BaseLoader:
     """Return what finds templates: the team's folder first, then the built-in ones.
 
     Args:
-        team: the team's folder, as the user wrote it; error messages begin with it.
+        team: the team's folder.
         builtin: the folder of the built-in templates; always reached as `builtin/...` too.
+        shown: how messages name the team's folder; None for the path itself.
     """
-    return TemplateLoader(team, builtin)
+    return TemplateLoader(team, builtin, shown=shown)
 
 
 class TemplateLoader(jinja2.BaseLoader):
     """Reads templates from a team's folder, then from the built-in one."""
 
-    def __init__(self, team: Path | None, builtin: Path) -> None:
+    def __init__(self, team: Path | None, builtin: Path, *, shown: str | None = None) -> None:
         self.team = team
         self.builtin = builtin
+        self.shown = PurePosixPath(team.as_posix() if team and shown is None else shown or "")
 
     def get_source(
         self,
@@ -157,8 +161,7 @@ class TemplateLoader(jinja2.BaseLoader):
             yield self.builtin.joinpath(*parts[1:]), template
             return
         if self.team is not None:
-            path = self.team.joinpath(*parts)
-            yield path, path.as_posix()
+            yield self.team.joinpath(*parts), self.shown.joinpath(*parts).as_posix()
         yield self.builtin.joinpath(*parts), f"{BUILTIN}/{template}"
 
 
