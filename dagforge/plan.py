@@ -56,6 +56,7 @@ LONGEST_ARGUMENT = 128 * 1024 - 1
 # Python reads `a >> b >> c` by recursion.
 LONGEST_CHAIN = 10
 Word = str | RunValue
+RUN_ID = RunValue("run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -994,7 +995,7 @@ def _command(
         words += ["--env", planner.settings_env]
     if target.facts.get("passes_parameters") and data.get("parameters"):
         words += ["--params", RunValue("parameters")]
-    words += ["--run-id", RunValue("run_id"), "--contract", hash_of_contract]
+    words += ["--run-id", RUN_ID, "--contract", hash_of_contract]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
 
 
