@@ -55,6 +55,11 @@ TAGS_ANNOTATION = "dagforge/tags"
 LONGEST_ARGUMENT = 128 * 1024 - 1
 # Python reads `a >> b >> c` by recursion.
 LONGEST_CHAIN = 10
+# The beginning of what Airflow fills in; other braces are for other programs.
+AIRFLOW_TEMPLATE = re.compile(
+    r"\{\{-?\s*(?:ds|ts|run_id|dag|dag_run|data_interval_\w+|logical_date|execution_date|params"
+    r"|var|conn|macros|task|task_instance|ti|prev_\w+|next_\w+)\b"
+)
 Word = str | RunValue
 RUN_ID = RunValue("run_id")
 
@@ -1000,18 +1005,17 @@ def _command(
 
 
 def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) -> None:
-    """Warn of words that only another orchestrator would read as templates."""
+    """Warn of words that hold a template of Airflow where nothing reads such."""
     if "templates" in planner.target.facts:
         return
     for index, word in enumerate(command):
-        if isinstance(word, str) and ("{{" in word or "{%" in word):
+        if isinstance(word, str) and AIRFLOW_TEMPLATE.search(word):
             planner.problems.warn(
                 Problem(
                     "cannot-express",
-                    f"node '{node.name}': {describe(word)} would be a template in Airflow; "
-                    f"{planner.target.orchestrator.capitalize()} passes it on as it stands",
+                    f"node '{node.name}': {describe(word)} is a template of Airflow, which "
+                    f"{planner.target.orchestrator.capitalize()} passes on as it stands",
                     node.origin / "command" / index,
-                    fix="write {literal: ...} when it is plain text",
                 )
             )
 
