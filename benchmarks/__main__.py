@@ -1,0 +1,235 @@
+"""Measure, and print ratios with their targets: `python -m benchmarks [NAME ...]`.
+
+Nothing here passes or fails. Read the processor time ("cpu"); the clock is for those who have the
+machine to themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.measure import Command, Comparison, Cost, compare, median
+from benchmarks.others import read_answer, write_by_hand, write_for_dag_factory, write_kedro_project
+from benchmarks.projects import write_project
+
+ROOT = Path(__file__).parents[1]
+IMPORTS = "import click, jinja2, yaml, slugify"
+LOAD = """\
+import pathlib, sys, yaml
+for file in sorted(pathlib.Path(sys.argv[1]).rglob("*.yml")):
+    yaml.load(file.read_bytes(), Loader=yaml.CLoader)
+"""
+PODS = ("--target", "airflow-k8s")
+
+
+class Bench:
+    """A folder for projects and output, and how often to measure."""
+
+    def __init__(self, folder: Path, pairs: int) -> None:
+        self.folder = folder
+        self.pairs = pairs
+        # Installed packages come with their bytecode; here it is kept apart from everything else.
+        self.variables = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+            "PYTHONPATH": str(ROOT),
+            "DO_NOT_TRACK": "1",
+        }
+
+    def create(self, project: Path, *options: str, fresh: bool = True) -> Command:
+        """Return `dagforge create --all` for a project, into an empty folder if `fresh`."""
+        output = self.folder / "output" / project.name
+        words = [sys.executable, "-m", "dagforge", "create", "--all", "-q", "-o", output, *options]
+        prepare = partial(shutil.rmtree, output, ignore_errors=True) if fresh else None
+        return Command("dagforge create", words, project, self.variables, prepare or (lambda: None))
+
+    def python(self, name: str, *arguments: str | Path) -> Command:
+        """Return a run of this interpreter."""
+        return Command(name, [sys.executable, *arguments], self.folder, self.variables)
+
+    def yaml_load(self, project: Path) -> Command:
+        """Return what reads a project's YAML with PyYAML and its C parser, and nothing else."""
+        return self.python("yaml.load", "-c", LOAD, project / "conf")
+
+    def spaceflights(self) -> Path:
+        """Return a copy of the demo project."""
+        project = self.folder / "spaceflights"
+        if not project.exists():
+            shutil.copytree(ROOT / "conf", project / "conf")
+            text = '[tool.dagforge]\nproject = "spaceflights"\n'
+            (project / "pyproject.toml").write_text(text)
+        return project
+
+    def generated(self, name: str, pipelines: int, nodes: int, group: int | None) -> Path:
+        """Return a project of that size, written when it is first asked for."""
+        project = self.folder / name
+        if not project.exists():
+            write_project(project, pipelines=pipelines, nodes=nodes, group=group)
+        return project
+
+
+def startup(bench: Bench) -> None:
+    """Compile spaceflights, against importing what every run imports."""
+    project = bench.spaceflights()
+    imports = bench.python("imports", "-c", IMPORTS)
+    first = compare(bench.create(project), imports, bench.pairs)
+    show("spaceflights (3 pipelines) / importing its libraries", first, "at most 2.0")
+    again = compare(bench.create(project, fresh=False), imports, bench.pairs)
+    show("the same when all files are up to date", again)
+
+
+def kedro(bench: Bench) -> None:
+    """Compile spaceflights, against kedro-airflow."""
+    project = write_kedro_project(bench.folder / "kedro", ROOT / "conf")
+    python = python_of("kedro")
+    words = [python, "-m", "kedro", "airflow", "create", "--all", "--target-dir", "dags"]
+    variables = {**bench.variables, "PYTHONPATH": "src"}
+    other = Command("kedro airflow create", words, project, variables)
+    comparison = compare(other, bench.create(bench.spaceflights()), bench.pairs)
+    show("kedro airflow create / spaceflights (3 pipelines)", comparison, "at least 5")
+
+
+def scale(bench: Bench) -> None:
+    """Compile large projects, against reading their YAML."""
+    many = bench.generated("many", 500, 40, 4)
+    one = bench.generated("one", 1, 20_000, 4)
+    alone = bench.generated("alone", 1, 20_000, None)
+    quarter = bench.generated("quarter", 1, 5_000, 4)
+    for project, text, target in (
+        (many, "500 pipelines of 40 nodes, in 5,000 pods", "at most 2.5, under 500 MB"),
+        (one, "20,000 nodes, 60,000 edges, in 5,000 pods", "at most 2.5, under 500 MB"),
+        (alone, "20,000 nodes, 60,000 edges, a pod each", "under 1,200 MB"),
+    ):
+        pair = bench.create(project, *PODS), bench.yaml_load(project)
+        show(f"{text} / yaml.load", compare(*pair, bench.pairs), target)
+    pair = bench.create(one, *PODS), bench.create(quarter, *PODS)
+    show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
+
+
+def dagbag(bench: Bench) -> None:
+    """Load what was generated in Airflow, against DAGs by hand and against dag-factory."""
+    project = bench.generated("hundred", 100, 10, None)
+    ours = bench.folder / "dags" / "ours"
+    words = ["--target", "airflow", "--airflow-version", "3.3", "-o", str(ours)]
+    subprocess.run(
+        [sys.executable, "-m", "dagforge", "create", "--all", "-q", *words],
+        cwd=project,
+        env={**os.environ, **bench.variables},
+        check=True,
+    )
+    hand = write_by_hand(bench.folder / "dags" / "hand", project)
+    factory = write_for_dag_factory(bench.folder / "dags" / "factory", project)
+    text = "100 DAGs of 10 tasks in the DagBag"
+    seconds = load_dags(bench, "airflow-3.3", ours, hand)
+    show_seconds(f"{text}: ours / minimal, by hand", seconds[ours], seconds[hand], "at most 1.1")
+    seconds = load_dags(bench, "dag-factory", factory, ours)
+    show_seconds(f"{text}: dag-factory / ours", seconds[factory], seconds[ours])
+
+
+def load_dags(bench: Bench, environment: str, *folders: Path) -> Mapping[Path, list[float]]:
+    """Return the processor seconds that a real DagBag takes for each folder, round by round."""
+    home = bench.folder / "airflow"
+    variables = {
+        **bench.variables,
+        "PYTHONPATH": str(bench.folder / "dags" / "factory"),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+    }
+    script = Path(__file__).with_name("dagbag.py")
+    words = [python_of(environment), script, str(bench.pairs), *folders]
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=bench.folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"the DagBag of {environment} failed:\n{done.stderr[-3000:]}")
+    answer = read_answer(done.stdout)
+    for folder, found in answer["found"].items():
+        if found != [100, 1000]:
+            sys.exit(f"{folder}: found {found[0]} DAGs and {found[1]} tasks, not 100 and 1000")
+    return {Path(folder): seconds for folder, seconds in answer["seconds"].items()}
+
+
+def python_of(environment: str) -> Path:
+    """Return the interpreter of an environment that `make bench` installs."""
+    python = ROOT / ".venvs" / environment / "bin" / "python"
+    if not python.exists():
+        sys.exit(f"the environment {environment} is missing: run make bench")
+    return python
+
+
+def show(text: str, comparison: Comparison, target: str = "") -> None:
+    """Print a comparison of two processes."""
+    cpu = comparison.ratios(lambda cost: cost.cpu)
+    wall = comparison.ratios(lambda cost: cost.wall)
+    _headline(text, target)
+    print(f"    cpu {_spread(cpu)}   clock {_spread(wall)}")
+    for command, costs in zip((comparison.one, comparison.other), comparison.costs(), strict=True):
+        print(f"    {command.name:<22}{_cost(costs)}", flush=True)
+
+
+def show_seconds(text: str, one: Sequence[float], other: Sequence[float], target: str = "") -> None:
+    """Print a comparison within one process."""
+    ratios = sorted(first / second for first, second in zip(one, other, strict=True))
+    _headline(text, target)
+    print(f"    cpu {_spread(ratios)}   {median(one):.3f} s / {median(other):.3f} s", flush=True)
+
+
+def _headline(text: str, target: str) -> None:
+    print(f"{text}{f'   target: {target}' if target else ''}")
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    return f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def _cost(costs: Sequence[Cost]) -> str:
+    cpu = median([cost.cpu for cost in costs])
+    wall = median([cost.wall for cost in costs])
+    peak = max(cost.peak for cost in costs) / 1e6
+    return f"{cpu:8.3f} s cpu {wall:8.3f} s clock {peak:7.0f} MB at most"
+
+
+GROUPS: dict[str, Callable[[Bench], None]] = {
+    "startup": startup,
+    "kedro": kedro,
+    "scale": scale,
+    "dagbag": dagbag,
+}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(GROUPS)}")
+    parser.add_argument("-n", "--pairs", type=int, default=5, help="runs of each  [default: 5]")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in GROUPS]
+    if unknown:
+        parser.error(f"there is no {unknown[0]}; choose of {', '.join(GROUPS)}")
+    print(
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} processors; medians of {arguments.pairs} pairs, run in turn"
+    )
+    with tempfile.TemporaryDirectory(prefix="dagforge-bench-") as folder:
+        bench = Bench(Path(folder), arguments.pairs)
+        for name in arguments.names or GROUPS:
+            print(f"\n{name}: {GROUPS[name].__doc__}")
+            GROUPS[name](bench)
+
+
+if __name__ == "__main__":
+    main()
