@@ -33,8 +33,8 @@ from dagforge.frontends import load, registry
 from dagforge.generate import Rendered, Templates, generate
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
-from dagforge.plan import DagPlan, check_for_keys, plan
-from dagforge.resolve import Sections, Settings, free_variables, read_sections, resolve
+from dagforge.plan import DagPlan, check_for_keys, check_settings, plan
+from dagforge.resolve import Layer, Sections, Settings, read_sections, resolve
 from dagforge.resources import templates_dir
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
@@ -90,9 +90,10 @@ class Build:
     Attributes:
         project: the project's facts.
         complete: every registered pipeline is among `stages`, whole.
-        stages: one a pipeline, in the order of the registry.
+        stages: one a pipeline, in the order of the registry; those that could be compiled.
         files: one a pipeline, empty when nothing was to be rendered.
-        warnings: what is doubtful.
+        problems: errors first, each of them once.
+        misused: some of the errors are the command line's.
     """
 
     project: Project
@@ -101,12 +102,48 @@ class Build:
     complete: bool
     stages: tuple[Stages, ...]
     files: tuple[RenderedFile, ...]
-    warnings: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
+    misused: bool = False
 
     @property
     def dags(self) -> tuple[DagPlan, ...]:
         """The plans, in the order of the registry."""
         return tuple(stages.dag for stages in self.stages)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is doubtful, but no error."""
+        return tuple(problem for problem in self.problems if problem.severity == "warning")
+
+    def raise_errors(self) -> None:
+        """Raise everything that was found, if an error is among it.
+
+        Raises:
+            UsageError: the command line is wrong, perhaps among other things.
+            DagForgeError: the input is wrong.
+        """
+        if any(problem.severity == "error" for problem in self.problems):
+            raise (UsageError if self.misused else DagForgeError)(self.problems)
+
+
+@dataclass(slots=True)
+class _Kept(Problems):
+    """The problems of a run, whose stages fail one by one.
+
+    Attributes:
+        misused: the command line is wrong.
+    """
+
+    misused: bool = False
+
+    @contextlib.contextmanager
+    def stage(self) -> Iterator[None]:
+        """Keep the problems of a stage that fails, and go on after it."""
+        try:
+            yield
+        except DagForgeError as error:
+            self.extend(error.problems)
+            self.misused = self.misused or isinstance(error, UsageError)
 
 
 def build(request: Request, *, render_files: bool = True, strict: bool = False) -> Build:
@@ -120,43 +157,71 @@ def build(request: Request, *, render_files: bool = True, strict: bool = False) 
     Raises:
         DagForgeError: with every problem that was found, warnings included.
     """
-    problems = Problems()
+    found = attempt(request, render_files=render_files, strict=strict)
+    found.raise_errors()
+    return found
+
+
+def attempt(request: Request, *, render_files: bool = True, strict: bool = False) -> Build:
+    """Return as much as can be built, and every problem; otherwise as `build`.
+
+    Raises:
+        DagForgeError: the project, its configuration or the target cannot even be read.
+    """
+    problems = _Kept()
     project = read_project(request.root)
     target = _target(request, project)
     conf = read_conf(
-        request.root, env=request.env, conf=request.conf, project=project, environ=request.environ
+        request.root,
+        env=request.env,
+        conf=request.conf,
+        project=project,
+        families=("dagforge", target.settings_family),
+        environ=request.environ,
     )
     registered = registry(conf)
-    names = _choose(request, project, tuple(registered))
+    names = _choose(request, project, tuple(registered), problems)
     complete = set(names) == set(registered) and not request.selection
 
     pipelines = list(_each(names, lambda name: load(name, conf), problems))
+    sections: Sections | None = None
     stages: list[Stages] = []
-    with _kept(problems):
-        sections = read_sections(conf, target, pipelines=registered, warn=problems.warn)
+    with problems.stage():
+        sections = read_sections(conf, target, pipelines=registered, problems=problems)
         compiling = functools.partial(
             _compile,
             request=request,
             sections=sections,
             project=project.name,
             env=conf.env,
-            warn=problems.warn,
+            problems=problems,
         )
         stages += _each(pipelines, compiling, problems)
+    with problems.stage():
         check([each.dag for each in stages])
-        if complete and not problems.errors:
+    if complete and len(stages) == len(names):
+        with problems.stage():
             check_for_keys([(each.settings, each.groups) for each in stages])
 
     files: list[RenderedFile] = []
-    if render_files and not problems.errors:
-        with _kept(problems):
-            files += _render(stages, request, project, target, problems)
+    if render_files and sections is not None:
+        with problems.stage():
+            free = [*sections.layers(names), *_own_layers(stages)]
+            whole = len(stages) == len(names)
+            files += _render(stages, free, request, project, target, problems, whole=whole)
     if strict:
         problems.found = [replace(problem, severity="error") for problem in problems.found]
-    found = _once(problems.found)
-    if problems.errors:
-        raise DagForgeError(sorted(found, key=lambda problem: problem.severity != "error"))
-    return Build(project, conf, target, complete, tuple(stages), tuple(files), tuple(found))
+    found = sorted(_once(problems.found), key=lambda problem: problem.severity != "error")
+    return Build(
+        project,
+        conf,
+        target,
+        complete,
+        tuple(stages),
+        tuple(files) if not problems.errors else (),
+        tuple(found),
+        problems.misused,
+    )
 
 
 def _compile(
@@ -166,27 +231,55 @@ def _compile(
     sections: Sections,
     project: str,
     env: str | None,
-    warn: Warn,
+    problems: Problems,
 ) -> Stages:
-    """Return one pipeline after each stage, up to its plan."""
+    """Return one pipeline after each stage, up to its plan.
+
+    What is wrong with its settings and what is wrong with its groups hide each other as little as
+    can be.
+    """
     pipeline = whole
     if request.selection:
         pipeline = select(whole, request.selection)
         check_inputs(pipeline, whole)
-    settings = resolve(sections, pipeline, request.params, warn=warn)
-    groups = group(pipeline, settings.grouping(), whole)
-    dag = plan(pipeline, groups, settings, project=project, env=env, warn=warn)
+    settings = resolve(sections, pipeline, request.params, problems=problems)
+    try:
+        groups = group(pipeline, settings.grouping(), whole)
+    except DagForgeError:
+        check_settings(pipeline, settings, project=project, env=env, problems=problems)
+        raise
+    dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn)
     return Stages(pipeline, settings, groups, dag)
+
+
+def _own_layers(stages: Iterable[Stages]) -> Iterator[Layer]:
+    """Yield the settings that stand in no file of settings: next to nodes, on the command line."""
+    for each in stages:
+        yield from each.settings.by_node.values()
+        yield from each.settings.top
 
 
 def _render(
     stages: Sequence[Stages],
+    free: Iterable[Layer],
     request: Request,
     project: Project,
     target: Target,
-    problems: Problems,
+    problems: _Kept,
+    *,
+    whole: bool,
 ) -> list[RenderedFile]:
-    """Return the files of the plans, all of them or none."""
+    """Return the files of the plans, all of them or none.
+
+    Args:
+        stages: of the pipelines that could be compiled.
+        free: layers whose free variables a template should read.
+        request: what is asked for.
+        project: its facts.
+        target: what is compiled for.
+        problems: takes those of single files.
+        whole: all pipelines could be compiled.
+    """
     team = _team_templates(request, project)
     shown = None if team is None else shown_path(team, request.root)
     templates = Templates.open(team, templates_dir(), target, shown=shown)
@@ -205,25 +298,33 @@ def _render(
         )
 
     rendered = list(_each(stages, render_one, problems))
-    if len(rendered) < len(stages):
-        # What a template that failed would have read is not known.
-        return []
-    reads = {name for each in rendered for name in each.reads}
-    _check_read(stages, target, reads, lenient=request.jinja_file is not None)
+    whole = whole and len(rendered) == len(stages)
+    own_templates = team is not None or request.jinja_file is not None
+    # What a template that failed, or one for a pipeline that did, would have read is not known;
+    # the built-in ones read nothing of the kind.
+    if whole or not own_templates:
+        reads = {name for each in rendered for name in each.reads}
+        _check_read(free, target, reads, lenient=request.jinja_file is not None)
     return [each.file for each in rendered]
 
 
-def _each(items: Iterable[T], stage: Callable[[T], R], problems: Problems) -> Iterator[R]:
+def _each(items: Iterable[T], stage: Callable[[T], R], problems: _Kept) -> Iterator[R]:
     """Yield what a stage makes of each item, and keep the problems of those that fail."""
     for item in items:
-        with _kept(problems):
+        with problems.stage():
             yield stage(item)
 
 
 def _target(request: Request, project: Project) -> Target:
     name = request.target if request.target is not None else project.target or DEFAULT_TARGET
-    version = request.airflow_version or project.airflow_version
-    return read_target(name, templates_dir(), version=version)
+    version = request.airflow_version
+    return read_target(
+        name,
+        templates_dir(),
+        version=project.airflow_version if version is None else version,
+        origin=project.origin("target") if request.target is None else None,
+        version_origin=project.origin("airflow-version") if version is None else None,
+    )
 
 
 def _team_templates(request: Request, project: Project) -> Path | None:
@@ -245,34 +346,25 @@ def _team_templates(request: Request, project: Project) -> Path | None:
     return folder
 
 
-def _choose(request: Request, project: Project, registered: tuple[str, ...]) -> tuple[str, ...]:
+def _choose(
+    request: Request, project: Project, registered: tuple[str, ...], problems: _Kept
+) -> tuple[str, ...]:
     """Return the names of the pipelines that are asked for, in the order of the registry."""
     if request.every:
         return registered
     wanted = request.pipelines or project.pipelines
     if not wanted:
         return (DEFAULT_PIPELINE,) if DEFAULT_PIPELINE in registered else registered
-    problems = Problems()
     for name in dict.fromkeys(wanted):
         if name not in registered:
-            at = None if request.pipelines else project.origin("pipelines")
             problems.error(
                 "unknown-pipeline",
                 f"there is no pipeline '{name}'",
-                at,
+                None if request.pipelines else project.origin("pipelines"),
                 fix=did_you_mean(name, registered),
             )
-    problems.raise_errors(UsageError if request.pipelines else LoadError)
+            problems.misused = problems.misused or bool(request.pipelines)
     return tuple(name for name in registered if name in wanted)
-
-
-@contextlib.contextmanager
-def _kept(problems: Problems) -> Iterator[None]:
-    """Keep the problems of a stage that fails, and go on after it."""
-    try:
-        yield
-    except DagForgeError as error:
-        problems.extend(error.problems)
 
 
 def _once(found: Sequence[Problem]) -> list[Problem]:
@@ -316,14 +408,12 @@ def _relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _check_read(
-    stages: Sequence[Stages], target: Target, reads: set[str], *, lenient: bool
-) -> None:
+def _check_read(layers: Iterable[Layer], target: Target, reads: set[str], *, lenient: bool) -> None:
     """Refuse settings that DagForge does not know and that no template has read."""
     problems = Problems()
     told: set[str] = set()
-    for each in stages:
-        for name, layer in free_variables(each.settings):
+    for layer in layers:
+        for name in sorted(layer.free):
             place = layer.place(("vars", name))
             key = f"{name} {place.location() if place else layer.label}"
             if name in reads or key in told:

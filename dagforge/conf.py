@@ -157,9 +157,10 @@ def read_conf(
     if env == BASE:
         env = None
     if env is not None and env not in environments:
+        shown = shown_path(folder, root)
         raise (LoadError if asked is None else UsageError).of(
             "unknown-env",
-            f"there is no environment '{env}': no folder {shown_path(folder, root)}/{env}",
+            f"there is no environment '{env}'" + (f": no folder {shown}/{env}" if env else ""),
             at=project.origin("env") if asked is None else None,
             fix=did_you_mean(env, environments) or "create the folder, or leave out --env",
         )

@@ -7,6 +7,7 @@ which looks up line and column only when somebody asks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, NoReturn, Protocol
@@ -95,7 +96,9 @@ class Problem:
         return self.at
 
     def __str__(self) -> str:
-        head, _, detail = self.message.partition("\n")
+        # A line break that begins no detail came with a name out of a file.
+        message = re.sub(r"\n(?! {2})", r"\\n", self.message)
+        head, _, detail = message.partition("\n")
         where = f"{self.location}: " if self.at is not None else ""
         text = f"{where}{self.severity}: {head} [{self.code}]"
         if detail:

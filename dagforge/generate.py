@@ -17,6 +17,7 @@ from dagforge.manifest import Manifest, assemble
 from dagforge.plan import DagPlan
 from dagforge.render import BUILTIN, PythonEnvironment, render_template, template_loader
 from dagforge.resolve import Settings
+from dagforge.schema import describe
 from dagforge.target import Target
 from dagforge.write import RenderedFile
 
@@ -103,13 +104,14 @@ def _check_api(path: Path, shown: str) -> None:
     from dagforge.conf import parse_yaml
 
     fix = f"write `template_api: {TEMPLATE_API}` into {shown}"
+    missing = TemplateError.of(
+        "template-api",
+        "the template folder does not say which template API it is for",
+        at=SourceLocation(shown),
+        fix=fix,
+    )
     if not path.is_file():
-        raise TemplateError.of(
-            "template-api",
-            "the template folder does not say which template API it is for",
-            at=SourceLocation(shown),
-            fix=fix,
-        )
+        raise missing
     document = parse_yaml(path.read_bytes(), shown)
     data = document.data if isinstance(document.data, dict) else {}
     for key in data:
@@ -122,11 +124,14 @@ def _check_api(path: Path, shown: str) -> None:
                 at_key=True,
             )
     version = data.get("template_api")
+    if version is None:
+        raise missing
     if version != TEMPLATE_API or isinstance(version, bool):
+        what = version if type(version) is int else describe(version)
         raise TemplateError.of(
             "template-api",
-            f"these templates are for template API {version}, this DagForge has {TEMPLATE_API}",
-            at=document.origin("template_api") if "template_api" in data else SourceLocation(shown),
+            f"these templates are for template API {what}, this DagForge has {TEMPLATE_API}",
+            at=document.origin("template_api"),
             fix=fix,
         )
 
@@ -183,7 +188,7 @@ def generate(
         )
         body, reads = result.text, set(result.reads)
     else:
-        _check_reserved(dag, templates)
+        _check_reserved(dag, settings, templates)
         body = _body(dag, target, templates, reads)
     manifest = Manifest(
         project=project,
@@ -226,13 +231,15 @@ def _body(dag: DagPlan, target: Target, templates: Templates, reads: set[str]) -
         _reads.reset(token)
 
 
-def _check_reserved(dag: DagPlan, templates: Templates) -> None:
+def _check_reserved(dag: DagPlan, settings: Settings, templates: Templates) -> None:
     taken = {*CONTEXT_NAMES, *templates.environment.globals, "loop", "self", "super", "caller"}
     for name in dag.vars:
         if name in taken:
             raise TemplateError.of(
                 "reserved-name",
                 f"the free variable '{name}' has the name of something that every template has",
+                at=settings.place(("vars", name), settings.dag_layers),
+                at_key=True,
                 fix="give it another name",
             )
 

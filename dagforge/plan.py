@@ -45,7 +45,7 @@ from dagforge.names import (
 from dagforge.resolve import Layer, Settings
 from dagforge.schema import describe
 from dagforge.target import Setting, Target
-from dagforge.values import Constant, Model, RunValue
+from dagforge.values import Constant, Date, Model, RunValue
 
 OPERATOR = "operator"
 DEFAULT_MACHINE = "__default__"
@@ -440,7 +440,20 @@ def _dag_arguments(
             continue
         value = _converted(planner, setting, data[setting.name], layers)
         (given if setting.group in DEPLOYED else arguments)[argument] = value
+    start, end = arguments.get("start_date"), arguments.get("end_date")
+    if isinstance(start, Date) and isinstance(end, Date) and _is_before(end, start):
+        planner.problems.error(
+            "wrong-value",
+            "'end_date' is before 'start_date': the DAG would never run",
+            settings.place(("end_date",), layers),
+            fix="write a later date",
+        )
     return arguments, given
+
+
+def _is_before(one: Date, other: Date) -> bool:
+    """Say whether a date is surely before another: only those of one zone are compared."""
+    return one.timezone == other.timezone and one.parts < other.parts
 
 
 def _source(

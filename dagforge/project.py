@@ -125,7 +125,8 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
             )
         elif expected is str:
             if not isinstance(value, str):
-                quote = 'quote it, as in "3.0"' if isinstance(value, (int, float)) else None
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                quote = f'quote it: "{value}"' if number else None
                 problems.error(
                     "project-key", f"'{key}' is {kind_of(value)}, not text", origin / key, fix=quote
                 )

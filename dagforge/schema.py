@@ -230,7 +230,7 @@ def _type_fix(value: Any, types: Iterable[str], setting: Setting | None) -> str 
     if value is None:
         return "give it a value, or remove the line"
     if setting is not None and setting.value in _TYPED_FIXES:
-        number = not isinstance(value, (bool, str, list, dict))
+        number = type(value) is int or (type(value) is float and math.isfinite(value))
         fix = "write the unit: {0}m or {0}s" if setting.value == "duration" and number else None
         return (fix or _TYPED_FIXES[setting.value]).format(_short(str(value)))
     if isinstance(value, float) and "integer" in wanted:

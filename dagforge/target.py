@@ -264,7 +264,12 @@ def target_names(templates: Path) -> list[str]:
 
 
 def read_target(
-    name: str, templates: Path, *, version: str | None = None, origin: Origin | None = None
+    name: str,
+    templates: Path,
+    *,
+    version: str | None = None,
+    origin: Origin | None = None,
+    version_origin: Origin | None = None,
 ) -> Target:
     """Return the target called `name`.
 
@@ -273,6 +278,7 @@ def read_target(
         templates: folder of the built-in templates.
         version: of the orchestrator, `3.1`; the newest supported when None.
         origin: where the name was written, None for the command line.
+        version_origin: the same for the version.
 
     Raises:
         TargetError: no target of this name, or a version that it does not support.
@@ -286,7 +292,7 @@ def read_target(
         label = f"{folder.name}/{TARGET_FILE}"
         facts = parse_yaml((folder / TARGET_FILE).read_bytes(), label).data
         if name in facts["targets"]:
-            return _target(name, folder, facts, templates, version, origin)
+            return _target(name, folder, facts, templates, version, version_origin)
         known += facts["targets"]
     raise (TargetError if origin else UsageError).of(
         "unknown-target", f"there is no target '{name}'", at=origin, fix=did_you_mean(name, known)
@@ -308,7 +314,7 @@ def _target(
         supported = ", ".join(versions)
         raise (TargetError if origin else UsageError).of(
             "unknown-version",
-            f"DagForge does not write for {folder.name.capitalize()} {version}",
+            f"DagForge does not write for {folder.name.capitalize()} {version or repr(version)}",
             at=origin,
             fix=f"one of {supported} (major.minor only)",
         )

@@ -426,7 +426,7 @@ FACT_ERRORS = [
     pytest.param(
         "airflow-version = 2.10\n",
         "dagforge.toml:1:19: error: 'airflow-version' is a number, not text [project-key]\n"
-        '  fix: quote it, as in "3.0"',
+        '  fix: quote it: "2.1"',
         id="version as a number",
     ),
     pytest.param(

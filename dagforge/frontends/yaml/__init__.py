@@ -103,7 +103,7 @@ def _selected(definition: Definition, registry: Registry) -> NodesRead:
             problems.error("missing-key", message, at, fix="add from: <pipeline>")
     elif whole not in registry:
         _unknown_pipeline(definition, whole, at / "from", registry, problems)
-    elif not parts:
+    elif not parts and set(body) == {"from"}:
         problems.error(
             "missing-key",
             f"{what} selects nothing",

@@ -305,11 +305,12 @@ class _NodeReader:
             return ()
         before = len(self.problems.found)
         if isinstance(value, dict):
+            names = [name for name in value.values() if isinstance(name, str)]
             self._wrong_type(
                 "outputs",
                 value,
                 "a name or a list",
-                f"write {_flow_list([str(name) for name in value.values()])}",
+                f"write {_flow_list(names)}" if len(names) == len(value) else None,
             )
             outputs: tuple[str, ...] = ()
         else:
