@@ -6,6 +6,7 @@ and a pre-commit hook are run all day.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dagforge import __version__
-from dagforge.errors import DagForgeError, Problem, UsageError, VerificationError
+from dagforge.errors import DagForgeError, OutputError, Problem, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from dagforge.build import Build, Request
     from dagforge.write import WriteReport
 
 F = TypeVar("F", bound=Callable[..., Any])
+_DEBUG = "DAGFORGE_TRACEBACK"
 STAGES = ("pipeline", "groups", "settings", "plan")
 DEFAULT_OUTPUT = "dags"
 
@@ -225,6 +227,9 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
     problems = Problems()
     params: dict[str, Any] = {}
     for item in (part for text in texts for part in _split_items(text)):
+        if not _is_text(item):
+            problems.error("bad-params", f"--params: '{item}' is not UTF-8")
+            continue
         ends = [item.find(sign) for sign in "=:" if sign in item]
         key = item[: min(ends)].strip() if ends else ""
         if not ends or not all(part.strip() for part in key.split(".")):
@@ -258,13 +263,18 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
     return params
 
 
+def _is_text(item: str) -> bool:
+    """Say whether a word of the command line could be decoded."""
+    return not any("\ud800" <= character <= "\udfff" for character in item)
+
+
 def _read_param(text: str) -> Any:
     """Return the value that a text is in YAML, and as it is where YAML has no value for it."""
     from dagforge.conf import parse_yaml
 
     if text.startswith(("@", "*")) and ": " not in text:
         return text
-    return parse_yaml(text.encode("utf-8", "surrogateescape"), "--params").data
+    return parse_yaml(text.encode(), "--params").data
 
 
 def _split_items(text: str) -> list[str]:
@@ -737,6 +747,7 @@ def templates_copy(name: str, folder: Path, force: bool) -> None:
     """
     from dagforge.template_files import copy_template
 
+    _here()
     for path in copy_template(name, folder, force=force):
         click.echo(f"{'created':<10} {_shown(path)}")
 
@@ -774,6 +785,7 @@ def init(folder: Path, force: bool) -> None:
 
     from dagforge.init import init_project
 
+    _here()
     for status, path in init_project(folder, force=force):
         click.echo(f"{status:<10} {_shown(path)}")
     where = "" if folder == Path() else f"cd {shlex.quote(_shown(folder))} && "
@@ -797,8 +809,11 @@ def main() -> None:
     """Run the command line and end the process with the code that says how it went."""
     # One run makes many objects and few cycles: at 20,000 nodes collecting costs 2 seconds.
     gc.disable()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started us
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
             # A name in any script can be told on any terminal.
             stream.reconfigure(errors="backslashreplace")
     code = _run(sys.argv[1:])
@@ -813,20 +828,24 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except DagForgeError as error:
-        tell(error.problems, _message_options(arguments))
-        return error.exit_code
+        return _end(error, arguments)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return 0
     except Exception as error:
-        if os.environ.get("DAGFORGE_TRACEBACK"):
+        if isinstance(error, OSError) and error.filename is None and not os.environ.get(_DEBUG):
+            _give_up_stdout()
+            message = f"standard output cannot be written: {error.strerror or error}"
+            return _end(OutputError.of("output", message), ())
+        if os.environ.get(_DEBUG):
             raise
         click.echo(
             f"error: DagForge itself failed: {type(error).__name__}: {error} [internal]\n"
@@ -834,6 +853,21 @@ def _run(arguments: Sequence[str]) -> int:
             err=True,
         )
         return 1
+
+
+def _end(error: DagForgeError, arguments: Sequence[str]) -> int:
+    """Tell the problems, where somebody listens, and return the exit code."""
+    try:
+        tell(error.problems, _message_options(arguments))
+    except OSError:
+        _give_up_stdout()
+    return error.exit_code
+
+
+def _give_up_stdout() -> None:
+    """Let what is left for standard output go nowhere, or Python would try once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _message_options(arguments: Sequence[str]) -> dict[str, Any]:
