@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dagforge.build import Request, build
-from tests.projects import PIPELINES, build_project, problems_of
+from tests.projects import build_project
 from tests.real.prefect_environment import ask, events, stub_on_path
 
 PROJECT = Path(__file__).parents[2]
@@ -214,44 +214,9 @@ def test_the_source_can_be_a_git_repository(answer: dict[str, Any]) -> None:
     assert found["job"] == {"image": "example.com/team/etl:1.4.0"}
 
 
-def test_what_is_refused_would_go_wrong_in_prefect(answer: dict[str, Any], tmp_path: Path) -> None:
+def test_what_is_refused_would_go_wrong_in_prefect(answer: dict[str, Any]) -> None:
     untagged, digest, nowhere, in_a_process = answer["direct"]
     assert untagged.startswith("team/etl:20")
     assert digest == "team/etl:sha256:0123"
     assert nowhere.startswith("ValueError: Either an image or remote storage location")
     assert "does not support custom Docker images" in in_a_process
-
-    def refused(settings: str) -> list[str]:
-        nodes = "a: {nodes: [{name: load, command: [load]}]}"
-        files = {PIPELINES: nodes, "conf/base/prefect.yml": f"default: {{{settings}}}"}
-        return problems_of(tmp_path, files, target="prefect")
-
-    pool = "work_pool_name: kubernetes"
-    assert refused(f"{pool}, image: team/etl") == [
-        "conf/base/prefect.yml:1:46: error: the image 'team/etl' has no tag: Prefect would make "
-        "one up from the time of day [wrong-value]\n"
-        "  fix: write its tag, such as team/etl:latest"
-    ]
-    assert refused(f"{pool}, image: team/etl, build: true") == []
-    assert refused(f'{pool}, image: "example.com:5000/etl@sha256:0123"') == [
-        "conf/base/prefect.yml:1:46: error: Prefect would look for the digest of "
-        "'example.com:5000/etl@sha256:0123' as if it were a tag [wrong-value]\n"
-        "  fix: name the image by a tag"
-    ]
-    assert refused(f"{pool}, push: true") == [
-        "conf/base/prefect.yml:1:39: error: 'push' needs an `image` [missing-setting]\n"
-        "  fix: set `image:` beside it, or leave it out"
-    ]
-    assert refused('schedule: "@daily"') == [
-        "conf/base/prefect.yml:1:11: error: a schedule needs a deployment, and that needs a "
-        "`work_pool_name` [missing-setting]\n"
-        "  fix: set `work_pool_name:` beside it"
-    ]
-    assert refused("tags: [a], image: 'team/etl:1'") == [
-        "conf/base/prefect.yml:1:22: warning: 'image' and 'tags' are left out: without a "
-        "`work_pool_name` there is no deployment [cannot-express]"
-    ]
-    assert refused(f'{pool}, schedule: "@once"') == [
-        "conf/base/prefect.yml:1:49: error: Prefect has no schedule '@once' [cannot-express]\n"
-        "  fix: write a cron or a duration, or null for never"
-    ]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from dagforge.build import Build
@@ -310,17 +309,3 @@ def test_tasks_of_any_name_run_exactly_once(server: str, tmp_path: Path) -> None
     assert sorted(started) == sorted(NAMES)
     shown = [task["name"] for task in said["tasks"]]
     assert sorted(shown) == sorted(NAMES)
-
-
-@pytest.mark.parametrize("name", ["return_state", "wait_for", "task_run", "task_runs"])
-def test_parameters_that_prefect_or_the_flow_needs_are_refused(name: str, tmp_path: Path) -> None:
-    from tests.projects import problems_of
-
-    files = {
-        PIPELINES: "odd: {nodes: [{name: only, command: [only]}]}",
-        "conf/base/prefect.yml": f"default: {{parameters: {{{name}: 1}}}}",
-    }
-    assert problems_of(tmp_path, files, target="prefect") == [
-        f"conf/base/prefect.yml:1:24: error: a flow has a use of its own for '{name}' "
-        "[wrong-value]\n  fix: give it another name"
-    ]
