@@ -1,0 +1,22 @@
+"""What the README shows of a real Airflow is what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs_pages import PROJECT, run_page
+from tests.real.environments import python_of
+
+
+def test_the_first_page_loads_its_dags(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    page = PROJECT / "README.md"
+    environments = python_of("airflow-3.3").parents[2]
+    shown = list(run_page(page, tmp_path, environments))
+    (verify,) = (block for block in shown if block.page.startswith("$ dagforge verify"))
+    if request.config.getoption("--golden"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace(verify.page, verify.found), encoding="utf-8")
+    else:
+        assert verify.found == verify.page
