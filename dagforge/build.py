@@ -26,7 +26,6 @@ from dagforge.errors import (
     Problems,
     SettingsError,
     UsageError,
-    Warn,
     did_you_mean,
 )
 from dagforge.frontends import load, registry
@@ -34,7 +33,7 @@ from dagforge.generate import Rendered, Templates, generate
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.plan import DagPlan, check_for_keys, check_settings, plan
-from dagforge.resolve import Layer, Sections, Settings, read_sections, resolve
+from dagforge.resolve import GROUPING_SETTINGS, Layer, Sections, Settings, read_sections, resolve
 from dagforge.resources import templates_dir
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
@@ -196,7 +195,7 @@ def attempt(request: Request, *, render_files: bool = True, strict: bool = False
             env=conf.env,
             problems=problems,
         )
-        stages += _each(pipelines, compiling, problems)
+        stages += (each for each in _each(pipelines, compiling, problems) if each is not None)
     with problems.stage():
         check([each.dag for each in stages])
     if complete and len(stages) == len(names):
@@ -231,23 +230,24 @@ def _compile(
     sections: Sections,
     project: str,
     env: str | None,
-    problems: Problems,
-) -> Stages:
-    """Return one pipeline after each stage, up to its plan.
+    problems: _Kept,
+) -> Stages | None:
+    """Return one pipeline after each stage, up to its plan; None where there can be no plan.
 
-    What is wrong with its settings and what is wrong with its groups hide each other as little as
-    can be.
+    Its settings and its groups do not hide what is wrong with the other.
     """
     pipeline = whole
     if request.selection:
         pipeline = select(whole, request.selection)
         check_inputs(pipeline, whole)
     settings = resolve(sections, pipeline, request.params, problems=problems)
-    try:
-        groups = group(pipeline, settings.grouping(), whole)
-    except DagForgeError:
-        check_settings(pipeline, settings, project=project, env=env, problems=problems)
-        raise
+    groups = None
+    if not settings.lost & GROUPING_SETTINGS:
+        with problems.stage():
+            groups = group(pipeline, settings.grouping(), whole)
+    if groups is None or settings.lost:
+        check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
+        return None
     dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn)
     return Stages(pipeline, settings, groups, dag)
 

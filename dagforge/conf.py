@@ -140,8 +140,8 @@ def read_conf(
             base.
         conf: the configuration's folder; None for the project's own.
         project: the project's facts; read when None.
-        families: settings to read at once, so that their problems are reported with the rest;
-            others are read when `Conf.settings_of` is asked.
+        families: settings that will be asked for. They are read then; when other files cannot be
+            read they are looked at first, so that their problems are reported with the rest.
         environ: environment variables for `${env:NAME}`; None for those of the process.
 
     Raises:
@@ -181,7 +181,7 @@ def read_conf(
         parameters,
         reader,
     )
-    for family in families:
+    for family in families if problems.errors else ():
         problems.extend(read._read(family)[1])
     problems.raise_errors(LoadError)
     return read

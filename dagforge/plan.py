@@ -357,6 +357,38 @@ def plan(
     )
 
 
+def check_settings(
+    pipeline: Pipeline, settings: Settings, *, project: str, env: str | None, warn: Warn
+) -> None:
+    """Refuse what the settings of a DAG say wrongly, where there are no tasks to plan.
+
+    Args:
+        pipeline: the nodes.
+        settings: of the pipeline, perhaps without those that were refused before.
+        project: name of the project.
+        env: environment; None for base alone.
+        warn: takes what is doubtful but no error.
+
+    Raises:
+        TargetError: with everything that the target cannot hold.
+    """
+    problems = Problems()
+    target = settings.target
+    data, layers = settings.for_dag(), settings.dag_layers
+    context = _context(settings, target, problems)
+    planner = _Planner(pipeline, settings, target, problems, context, {}, env)
+    _machines(planner, data)
+    _dag_id(planner, project)
+    _, given = _dag_arguments(planner, ())
+    deploy(given, settings, env=env, problems=problems)
+    if data["run_in"] in target.kinds:
+        _arguments(planner, data["run_in"], data, layers, None)
+    for problem in problems:
+        if problem.severity == "warning":
+            warn(problem)
+    problems.raise_errors(TargetError)
+
+
 # --- the DAG
 
 
@@ -422,7 +454,8 @@ def _dag_arguments(
     if "description" not in data and planner.pipeline.description is not None:
         data["description"] = planner.pipeline.description
     _limit_active_runs(planner, data, links)
-    if data.get("catchup") is True and len(settings.explain(("start_date",), layers)) == 1:
+    dated = len(settings.explain(("start_date",), layers)) > 1 or "start_date" in settings.lost
+    if data.get("catchup") is True and not dated:
         planner.problems.error(
             "no-start-date",
             "catchup needs a start_date of its own: Airflow runs everything since then",
@@ -599,8 +632,8 @@ def _machines(planner: _Planner, data: Mapping[str, Any]) -> dict[str, Machine]:
                 fix="gpu: 1",
             )
             sound = False
-        if sound:
-            machines[name] = machine(name, entry)
+        # A machine that is refused here is still known to those who ask for it.
+        machines[name] = machine(name, entry) if sound else Machine(name)
     return machines
 
 

@@ -8,16 +8,25 @@ the layers again, not data carried along.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dagforge.conf import BASE, Conf
-from dagforge.errors import Origin, Problem, Problems, SettingsError, Warn, did_you_mean
+from dagforge.errors import (
+    Origin,
+    Problem,
+    Problems,
+    SettingsError,
+    Warn,
+    did_you_mean,
+    suggest,
+)
 from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.target import Setting, Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
+GROUPING_SETTINGS = frozenset({"grouping", "grouping_prefix", "group_names"})
 GROUPINGS = ("tags", "namespace", "memory", "module", "none")
 ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}))
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
@@ -34,6 +43,7 @@ class Layer:
         written: the name in the file, for each canonical name that is written otherwise.
         free: free variables that stand at the top of the section.
         family: `dagforge`, or the orchestrator whose file it is; empty elsewhere.
+        lost: settings that somebody tried to set here, in a way that was refused.
     """
 
     label: str
@@ -42,6 +52,7 @@ class Layer:
     written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
     family: str = ""
+    lost: set[str] = field(default_factory=set)
 
     def place(self, path: Sequence[str]) -> Origin | None:
         """Return where the value at a path of canonical names was written."""
@@ -134,6 +145,7 @@ class Settings:
         by_task: the same for task and node names.
         by_node: what stands next to a node in its pipeline.
         top: the command line.
+        lost: settings whose value is not known, because it was refused.
     """
 
     target: Target
@@ -143,6 +155,7 @@ class Settings:
     by_task: tuple[Mapping[str, tuple[Layer, ...]], ...]
     by_node: Mapping[str, Layer]
     top: tuple[Layer, ...]
+    lost: frozenset[str] = frozenset()
     _merged: dict[tuple[int, ...], Mapping[str, Any]] = field(default_factory=dict)
 
     def merged(self, layers: tuple[Layer, ...]) -> Mapping[str, Any]:
@@ -289,46 +302,47 @@ class Sections:
 
     Attributes:
         by_name: sections of one name, low to high.
+        lost: by name, settings of sections that cannot be read as such.
     """
 
     by_name: Mapping[str, Sequence[_Section]]
     target: Target
+    lost: Mapping[str, frozenset[str]]
+
+    def layers(self, names: Iterable[str]) -> Iterator[Layer]:
+        """Yield the layers of `default` and of the sections of `names`."""
+        for name in (DEFAULT_SECTION, *names):
+            for section in self.by_name.get(name, ()):
+                yield section.layer
+                yield from section.for_tags.values()
+                yield from section.for_tasks.values()
 
 
 def read_sections(
-    conf: Conf, target: Target, *, pipelines: Collection[str], warn: Warn
+    conf: Conf, target: Target, *, pipelines: Collection[str], problems: Problems
 ) -> Sections:
-    """Return the sections of the settings files, with types checked.
+    """Return the sections of the settings files, without the values that have the wrong type.
 
     Args:
         conf: the files.
         target: whose settings are known.
         pipelines: names that a section may have.
-        warn: takes what is doubtful but no error.
+        problems: takes what is wrong or doubtful.
 
     Raises:
         LoadError: a file cannot be read.
-        SettingsError: with every problem of every section.
     """
-    problems = Problems()
     conf.check(("dagforge", target.settings_family))
-    sections = _read_sections(conf, target, pipelines, problems)
-    _pass_on(problems, warn)
+    lost: dict[str, frozenset[str]] = {}
+    sections = _read_sections(conf, target, pipelines, lost, problems)
     by_name: dict[str, list[_Section]] = {}
     for section in sections:
         by_name.setdefault(section.name, []).append(section)
-    return Sections(by_name, target)
-
-
-def _pass_on(problems: Problems, warn: Warn) -> None:
-    for problem in problems:
-        if problem.severity == "warning":
-            warn(problem)
-    problems.raise_errors(SettingsError)
+    return Sections(by_name, target, lost)
 
 
 def resolve(
-    sections: Sections, pipeline: Pipeline, params: Mapping[str, Any], *, warn: Warn
+    sections: Sections, pipeline: Pipeline, params: Mapping[str, Any], *, problems: Problems
 ) -> Settings:
     """Return the settings of `pipeline`.
 
@@ -336,13 +350,10 @@ def resolve(
         sections: of the settings files, for the target.
         pipeline: the one that is compiled.
         params: the command line's settings, nested, by any name of a setting.
-        warn: takes what is doubtful but no error.
-
-    Raises:
-        SettingsError: with every problem of the command line and of the nodes' own settings.
+        problems: takes what is wrong or doubtful about the command line and the nodes' own
+            settings.
     """
     target = sections.target
-    problems = Problems()
     top = make_layer(dict(params), None, "--params", target, problems)
     by_node = {
         node.name: make_layer(
@@ -356,11 +367,13 @@ def resolve(
         for node in pipeline.nodes
         if node.settings
     }
-    _pass_on(problems, warn)
-
     own = Layer(f"target {target.name}", target.defaults)
     levels = [sections.by_name.get(name, ()) for name in (DEFAULT_SECTION, pipeline.name)]
-    _warn_hidden(levels, warn)
+    _warn_hidden(levels, problems.warn)
+    layers = [*sections.layers([pipeline.name]), *by_node.values(), top]
+    lost = frozenset(name for layer in layers for name in layer.lost)
+    for name in (DEFAULT_SECTION, pipeline.name):
+        lost |= sections.lost.get(name, frozenset())
     return Settings(
         target=target,
         pipeline=pipeline.name,
@@ -369,6 +382,7 @@ def resolve(
         by_task=tuple(_gather(section.for_tasks for section in level) for level in levels),
         by_node=by_node,
         top=(top,) if top.data else (),
+        lost=lost,
     )
 
 
@@ -381,9 +395,13 @@ def _gather(parts: Iterable[Mapping[str, Layer]]) -> dict[str, tuple[Layer, ...]
 
 
 def _read_sections(
-    conf: Conf, target: Target, pipelines: Collection[str], problems: Problems
+    conf: Conf,
+    target: Target,
+    pipelines: Collection[str],
+    lost: dict[str, frozenset[str]],
+    problems: Problems,
 ) -> list[_Section]:
-    """Return the sections of all files, low to high."""
+    """Return the sections of all files, low to high; put what cannot be read into `lost`."""
     sections: list[_Section] = []
     documents = [
         (entry.document, entry.layer, family)
@@ -399,6 +417,7 @@ def _read_sections(
                     "a settings file holds sections: `default:` and one for each pipeline",
                     document.origin(),
                 )
+                lost[DEFAULT_SECTION] = frozenset(target.settings)
             continue
         for name, data in document.data.items():
             at = document.origin(name)
@@ -412,12 +431,18 @@ def _read_sections(
                     fix=_section_fix(name, pipelines, target),
                     at_key=True,
                 )
+                meant = suggest(name, pipelines) or DEFAULT_SECTION
+                names = {name, *data} if isinstance(data, dict) else {name}
+                lost[meant] = lost.get(meant, frozenset()) | {
+                    target.canonical[each] for each in names if each in target.canonical
+                }
             if data is None:
                 continue
             if not isinstance(data, dict):
                 problems.error(
                     "wrong-type", f"section '{name}' must hold settings by name", at, at_key=True
                 )
+                lost[name] = frozenset(target.settings)
                 continue
             sections.append(_section(name, data, at, env, family, target, problems))
     _refuse_twice(sections, problems)
@@ -482,6 +507,7 @@ def _refuse_twice(sections: Iterable[_Section], problems: Problems) -> None:
                 key = (section.env, layer.family, section.name, part, *path)
                 first = seen.setdefault(key, layer)
                 if first is not layer:
+                    layer.lost.add(path[0])
                     at, before = layer.place(path), first.place(path)
                     problems.error(
                         "set-twice",
@@ -533,6 +559,8 @@ def make_layer(
 ) -> Layer:
     """Return a section as a layer: canonical names, free variables told apart.
 
+    What is wrong is left out, and kept in mind as lost.
+
     Args:
         data: the section as YAML gives it, without `for_tags` and `for_tasks`.
         origin: where it stands; None for the command line.
@@ -545,7 +573,7 @@ def make_layer(
     written: dict[str, tuple[str, ...]] = {}
     values: dict[str, Any] = {}
     free: set[str] = set()
-    layer = Layer(label, values, origin, written, frozenset(), family)
+    lost: set[str] = set()
 
     def take(name: str, value: Any, path: tuple[str, ...]) -> None:
         at = None if origin is None else Origin(origin.source, (*origin.path, *path))
@@ -564,6 +592,7 @@ def make_layer(
             problems.error(
                 "set-twice",
                 f"'{name}' and '{first}' are the same setting",
+            lost.add(canonical)
                 at,
                 fix="keep one of the two",
                 at_key=True,
@@ -575,6 +604,7 @@ def make_layer(
                 problems.error(
                     "dag-setting",
                     f"'{name}' is a setting of the DAG, not of a task",
+                lost.add(canonical)
                     at,
                     fix=f"put it under `{DEFAULT_SECTION}:` or the pipeline's name",
                     at_key=True,
@@ -586,6 +616,7 @@ def make_layer(
                 return
             values["vars"] = {**values.get("vars", {}), **value}
             return
+                lost.add(canonical)
         values[canonical] = value
         if path != (canonical,):
             written[canonical] = path
@@ -605,11 +636,13 @@ def make_layer(
                 take(inner, inner_value, (name, inner))
         else:
             take(name, value, (name,))
-    layer = Layer(label, values, origin, written, frozenset(free), family)
+    layer = Layer(label, values, origin, written, frozenset(free), family, lost)
     _check_types(layer, target, problems)
     return layer
 
 
+    for name in lost & values.keys():
+        del values[name]
 def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
     from dagforge.schema import check_types
 
@@ -619,16 +652,7 @@ def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")
 
 
-def free_variables(settings: Settings) -> Iterable[tuple[str, Layer]]:
-    """Yield each free variable that stands at the top of a section, with its layer."""
-    layers = list(settings.general) + list(settings.top)
-    for levels in (settings.by_tag, settings.by_task):
-        layers += [layer for level in levels for found in level.values() for layer in found]
-    for layer in layers:
-        for name in sorted(layer.free):
-            yield name, layer
-
-
+        layer.lost.add(path[0])
 def setting_at(target: Target, name: str) -> Setting | None:
     """Return the setting that `name`, canonical or alias, means."""
     canonical = target.canonical.get(name)

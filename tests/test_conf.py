@@ -224,9 +224,14 @@ def test_no_environments(tmp_path: Path) -> None:
 
 def test_a_folder_named_like_a_file(tmp_path: Path) -> None:
     (tmp_path / "conf/base/airflow.yml").mkdir(parents=True)
-    assert error_of(tmp_path, PIPELINES, families=("airflow",)) == (
-        "conf/base/airflow.yml: error: cannot be read: it is a folder [unreadable]"
-    )
+    says = "conf/base/airflow.yml: error: cannot be read: it is a folder [unreadable]"
+    # What does not need the settings must not wait for them.
+    conf = read_conf(write(tmp_path, PIPELINES), families=("airflow",))
+    with pytest.raises(LoadError) as caught:
+        conf.check(("airflow",))
+    assert str(caught.value) == says
+    broken = {"conf/base/catalog.yml": "a: 1\na: 2\n"}
+    assert error_of(tmp_path, broken, families=("airflow",)).endswith(says)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
