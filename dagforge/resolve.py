@@ -589,10 +589,10 @@ def make_layer(
             free.add(name)
         elif canonical in written or (canonical in values and canonical != "vars"):
             first = ".".join(written.get(canonical, (canonical,)))
+            lost.add(canonical)
             problems.error(
                 "set-twice",
                 f"'{name}' and '{first}' are the same setting",
-            lost.add(canonical)
                 at,
                 fix="keep one of the two",
                 at_key=True,
@@ -601,10 +601,10 @@ def make_layer(
         else:
             setting = target.settings[canonical]
             if scope == "task" and setting.scope == "dag":
+                lost.add(canonical)
                 problems.error(
                     "dag-setting",
                     f"'{name}' is a setting of the DAG, not of a task",
-                lost.add(canonical)
                     at,
                     fix=f"put it under `{DEFAULT_SECTION}:` or the pipeline's name",
                     at_key=True,
@@ -613,10 +613,10 @@ def make_layer(
         if canonical == "vars":
             if not isinstance(value, dict):
                 problems.error("wrong-type", "`vars` must map names to values", at)
+                lost.add(canonical)
                 return
             values["vars"] = {**values.get("vars", {}), **value}
             return
-                lost.add(canonical)
         values[canonical] = value
         if path != (canonical,):
             written[canonical] = path
@@ -638,21 +638,21 @@ def make_layer(
             take(name, value, (name,))
     layer = Layer(label, values, origin, written, frozenset(free), family, lost)
     _check_types(layer, target, problems)
+    for name in lost & values.keys():
+        del values[name]
     return layer
 
 
-    for name in lost & values.keys():
-        del values[name]
 def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
     from dagforge.schema import check_types
 
     for path, code, message, fix in check_types(layer.data, target):
         if layer.origin is None:
             message = f"{layer.label}: {message}"
+        layer.lost.add(path[0])
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")
 
 
-        layer.lost.add(path[0])
 def setting_at(target: Target, name: str) -> Setting | None:
     """Return the setting that `name`, canonical or alias, means."""
     canonical = target.canonical.get(name)
