@@ -581,6 +581,9 @@ def make_layer(
         if canonical is None:
             elsewhere = known_elsewhere(name, target) if family in ("", "dagforge") else None
             if elsewhere is not None:
+                # What is switched off, such as `catchup: false`, nobody misses.
+                if value is False or value is None:
+                    return
                 message = f"{target.name} has no '{name}', a setting of {elsewhere.capitalize()}"
                 problems.warn(Problem("cannot-express", message, at, at_key=True))
                 return
