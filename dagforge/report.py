@@ -8,6 +8,8 @@ from typing import Any
 
 from dagforge.errors import Problem
 
+# Nobody reads further, and one mistake can be in thousands of lines.
+MOST_SHOWN = 50
 FORMATS = ("text", "json", "github", "sarif")
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -17,7 +19,7 @@ def as_text(problems: Sequence[Problem], *, color: bool = False) -> str:
     import click
 
     lines = []
-    for problem in problems:
+    for problem in problems[:MOST_SHOWN]:
         text = str(problem)
         if color:
             tone = "red" if problem.severity == "error" else "yellow"
@@ -32,7 +34,10 @@ def as_text(problems: Sequence[Problem], *, color: bool = False) -> str:
         for count, word in ((errors, "error"), (warnings, "warning"))
         if count
     ]
-    if len(problems) > 1:
+    if len(problems) > MOST_SHOWN:
+        hint = f"the first {MOST_SHOWN} are shown, --message-format json has all"
+        lines.append(f"{' and '.join(counts)}; {hint}")
+    elif len(problems) > 1:
         lines.append(" and ".join(counts))
     return "\n".join(lines)
 

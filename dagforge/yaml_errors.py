@@ -11,6 +11,8 @@ from dagforge.errors import Problem, SourceLocation
 
 # Compiled when it is needed: it takes longer than reading a small project.
 _NOT_ALLOWED = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+# libyaml's limit for a key on the line of its value.
+_LONGEST_KEY = 1024
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
@@ -75,6 +77,7 @@ class _Explanation:
     def problem(self) -> Problem:
         """Return what the first rule that fits makes of the error."""
         for rule in (
+            self._long_key,
             self._tab,
             self._needs_quotes,
             self._template,
@@ -123,6 +126,15 @@ class _Explanation:
         if before.count("[") > before.count("]") or before.count("{") > before.count("}"):
             rest = re.split(r"[,\]}]", rest)[0].strip()
         return re.split(r":(?:\s|$)", rest)[0].strip()
+
+    def _long_key(self) -> Problem | None:
+        found = re.match(
+            rf"[-\s]*(?P<key>[^\s:]{{{_LONGEST_KEY},}}):(?:\s|$)", self._line(self.row)
+        )
+        if found is None:
+            return None
+        message = f"this key has {len(found['key']):,} characters, YAML reads {_LONGEST_KEY:,}"
+        return self._at(self.row, found.start("key"), message, "shorten it")
 
     def _tab(self) -> Problem | None:
         before = self._line(self.row)[: self.column + 1]
