@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2.runtime import Context
 
-from dagforge.errors import SourceLocation, TemplateError, Warn, did_you_mean
+from dagforge.errors import LoadError, SourceLocation, TemplateError, Warn, did_you_mean
 from dagforge.ir import Selection
 from dagforge.layout import Code
 from dagforge.manifest import Manifest, assemble
@@ -112,7 +112,12 @@ def _check_api(path: Path, shown: str) -> None:
     )
     if not path.is_file():
         raise missing
-    document = parse_yaml(path.read_bytes(), shown)
+    try:
+        source = path.read_bytes()
+    except OSError as exc:
+        message = f"cannot be read: {exc.strerror}"
+        raise LoadError.of("unreadable", message, at=SourceLocation(shown)) from exc
+    document = parse_yaml(source, shown)
     data = document.data if isinstance(document.data, dict) else {}
     for key in data:
         if key != "template_api":
