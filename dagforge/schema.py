@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from dagforge.errors import did_you_mean, suggest
 from dagforge.target import Setting, Target
@@ -28,7 +29,7 @@ TYPE_NAMES = {
     "null": "null",
 }
 LARGEST = 2**31 - 1
-_validators: dict[int, tuple[Target, Any]] = {}
+_validators: WeakKeyDictionary[Target, Any] = WeakKeyDictionary()
 
 
 def is_object(value: object) -> bool:
@@ -115,14 +116,14 @@ def _is_misspelt(error: ValidationError, target: Target) -> bool:
 
 
 def _validator(target: Target) -> Any:
-    cached = _validators.get(id(target))
+    cached = _validators.get(target)
     if cached is None:
         import jsonschema_rs
 
         properties = {name: _bounded(setting.schema) for name, setting in target.settings.items()}
         validator = jsonschema_rs.validator_for({"type": "object", "properties": properties})
-        cached = _validators[id(target)] = (target, validator)
-    return cached[1]
+        cached = _validators[target] = validator
+    return cached
 
 
 def _bounded(schema: Mapping[str, Any]) -> Mapping[str, Any]:
