@@ -10,23 +10,25 @@ Nodes are numbered by name, groups by their names.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from dagforge.errors import PipelineError, Problem
-from dagforge.ir import Node, Work
+from dagforge.group_modes import Grouped
+from dagforge.ir import GroupLink, Node, Work
 from dagforge.order import (
     Edge,
     Pair,
     arrows,
+    block_ties,
     datasets_behind,
     knots,
     listed,
     shortened,
     shortest_cycle,
     steps_of,
+    tied,
 )
 
 GROUPS_TRIED = 8
@@ -34,15 +36,6 @@ SINGLES_TRIED = 64
 NAMED_AT_MOST = 8
 ALTERNATIVE_AT_MOST = 3
 CHECK_BUDGET = 10_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLink:
-    """An order between two tasks and the sorted datasets that cause it; none for `after`."""
-
-    upstream: str
-    downstream: str
-    datasets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,44 +88,6 @@ class GroupCycleError(PipelineError):
     def cycle(self) -> tuple[GroupLink, ...]:
         """The steps of the first cycle."""
         return self.cycles[0].steps
-
-
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """A pipeline with a group for each node.
-
-    Attributes:
-        nodes: sorted by name.
-        edges: between positions in `nodes`.
-        group_of: number of the group of each node.
-        names: name of each group, sorted; of the node when it is in no group.
-        is_group: by group, False for a node in no group.
-        from_block: groups that no setting made, only a block.
-        tying: datasets that tie nodes together; None where a grouping does not go by datasets.
-        named: nodes that lend their name to a setting, so that they must stay first in a group.
-    """
-
-    nodes: Sequence[Node]
-    edges: Sequence[Edge]
-    group_of: Sequence[int]
-    names: Sequence[str]
-    is_group: Sequence[bool]
-    from_block: frozenset[int] = frozenset()
-    tying: frozenset[str] | None = None
-    named: frozenset[int] = frozenset()
-
-    def is_tie(self, edge: Edge) -> bool:
-        """Say whether the edge is a reason for its nodes to be in one group."""
-        return self.tying is not None and edge[2] in self.tying
-
-    def has_group(self, name: str) -> bool:
-        """Say whether a group, not just a node in none, has this name."""
-        position = bisect_left(self.names, name)
-        while position < len(self.names) and self.names[position] == name:
-            if self.is_group[position]:
-                return True
-            position += 1
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,28 +501,3 @@ def persisting(
     moves = {number: ~first_of[number] for number in members}
     change = Change("persist", grouped.names[group], datasets=tuple(sorted(datasets)))
     return Proposal(change, moves)
-
-
-def block_ties(nodes: Sequence[Node], numbers: Iterable[int]) -> Iterator[Pair]:
-    """Yield pairs of nodes that together tie each block."""
-    first_of_block: dict[str, int] = {}
-    for number in numbers:
-        block = nodes[number].block
-        if block is not None:
-            yield first_of_block.setdefault(block, number), number
-
-
-def tied(numbers: Iterable[int], pairs: Iterable[Pair]) -> dict[int, int]:
-    """Return for each number the smallest that pairs tie it to, over any number of steps."""
-    parent = {number: number for number in numbers}
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    for one, other in pairs:
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return {number: root(number) for number in parent}

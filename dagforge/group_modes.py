@@ -5,13 +5,17 @@ A new way is one entry of `MODES`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from dagforge.errors import Origin, Place, Problems, SourceLocation, did_you_mean
-from dagforge.group_cycles import Change, block_ties, tied
 from dagforge.ir import Grouping, Node, Pipeline
-from dagforge.order import Edge, listed, quoted, smallest_first
+from dagforge.order import Edge, block_ties, listed, quoted, smallest_first, tied
+
+if TYPE_CHECKING:
+    from dagforge.group_cycles import Change
 
 
 @dataclass(slots=True)
@@ -46,6 +50,44 @@ class Context:
     by: Grouping
     nodes: Sequence[Node]
     edges: Sequence[Edge]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """A pipeline with a group for each node.
+
+    Attributes:
+        nodes: sorted by name.
+        edges: between positions in `nodes`.
+        group_of: number of the group of each node.
+        names: name of each group, sorted; of the node when it is in no group.
+        is_group: by group, False for a node in no group.
+        from_block: groups that no setting made, only a block.
+        tying: datasets that tie nodes together; None where a grouping does not go by datasets.
+        named: nodes that lend their name to a setting, so that they must stay first in a group.
+    """
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+    group_of: Sequence[int]
+    names: Sequence[str]
+    is_group: Sequence[bool]
+    from_block: frozenset[int] = frozenset()
+    tying: frozenset[str] | None = None
+    named: frozenset[int] = frozenset()
+
+    def is_tie(self, edge: Edge) -> bool:
+        """Say whether the edge is a reason for its nodes to be in one group."""
+        return self.tying is not None and edge[2] in self.tying
+
+    def has_group(self, name: str) -> bool:
+        """Say whether a group, not just a node in none, has this name."""
+        position = bisect_left(self.names, name)
+        while position < len(self.names) and self.names[position] == name:
+            if self.is_group[position]:
+                return True
+            position += 1
+        return False
 
 
 @dataclass(frozen=True, slots=True)

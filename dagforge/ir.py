@@ -154,6 +154,15 @@ class NodeGroup:
     is_group: bool
 
 
+@dataclass(frozen=True, slots=True)
+class GroupLink:
+    """An order between two tasks and the sorted datasets that cause it; none for `after`."""
+
+    upstream: str
+    downstream: str
+    datasets: tuple[str, ...]
+
+
 def is_parameter(dataset: str) -> bool:
     """Say whether the name of an input means a parameter, in Kedro's spelling."""
     return dataset == "parameters" or dataset.startswith("params:")

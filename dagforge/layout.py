@@ -137,6 +137,8 @@ def shape(value: object, spell: Spell | None = None) -> Shape:
         return _call(value, spell)  # type: ignore[arg-type]
     if kind is Chain:
         return _chain(value, spell)  # type: ignore[arg-type]
+    if kind is Code and value.isidentifier():  # type: ignore[attr-defined]
+        return _atom("".join((value,)))  # type: ignore[arg-type]  # a name leaves nothing open
     if kind not in _BUILT_IN and spell is not None:
         spelled = spell(value)
         if spelled is not None:

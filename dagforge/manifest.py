@@ -443,7 +443,7 @@ def _bind_all(
     Recursion is bounded: Python refuses more than 100 levels of indentation.
     """
     for statement in body:
-        for binding in _bindings(statement):
+        for binding in () if isinstance(statement, ast.Expr) else _bindings(statement):
             first = bound.get(binding.name)
             if first is None:
                 bound[binding.name] = binding
@@ -455,13 +455,17 @@ def _bind_all(
                     bound.pop(target.id, None)
         elif isinstance(statement, (ast.With, ast.AsyncWith)):
             _bind_all(statement.body, bound, in_block, found)
-        else:
-            branches = [dict(bound) for _ in _branches(statement)]
-            for branch, names in zip(_branches(statement), branches, strict=True):
+        elif not isinstance(statement, _STRAIGHT):
+            branches = [(branch, dict(bound)) for branch in _branches(statement)]
+            for branch, names in branches:
                 _bind_all(branch, names, True, found)
-            for names in branches:
+            for _, names in branches:
                 for name, binding in names.items():
                     bound.setdefault(name, binding)
+
+
+# Nearly all statements of a generated file, and none of them has a block.
+_STRAIGHT = (ast.Expr, ast.Assign, ast.Import, ast.ImportFrom)
 
 
 def _may_follow(first: Binding, second: Binding, statement: ast.stmt, in_block: bool) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from dagforge.errors import PipelineError, Problems
 from dagforge.ir import Node, Pipeline
@@ -274,3 +274,28 @@ def listed(words: Iterable[str]) -> str:
 def quoted(words: Iterable[str]) -> str:
     """Return names in quotes, as a sentence lists them."""
     return listed(f"'{word}'" for word in words)
+
+
+def block_ties(nodes: Sequence[Node], numbers: Iterable[int]) -> Iterator[Pair]:
+    """Yield pairs of nodes that together tie each block."""
+    first_of_block: dict[str, int] = {}
+    for number in numbers:
+        block = nodes[number].block
+        if block is not None:
+            yield first_of_block.setdefault(block, number), number
+
+
+def tied(numbers: Iterable[int], pairs: Iterable[Pair]) -> dict[int, int]:
+    """Return for each number the smallest that pairs tie it to, over any number of steps."""
+    parent = {number: number for number in numbers}
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return {number: root(number) for number in parent}

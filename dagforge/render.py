@@ -223,6 +223,8 @@ class PythonEnvironment(jinja2.Environment):
             loader=loader,
             undefined=PythonUndefined,
             autoescape=False,
+            # There are no constants to fold: looking for them is a fifth of compiling a template.
+            optimized=False,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,

@@ -7,13 +7,11 @@ not to write is reported together; then new files are staged beside the old ones
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import os
 import re
 import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -116,6 +114,8 @@ class FileReport:
 
     def diff(self) -> str:
         """Return a unified diff, empty when no line differs; line ends are not compared."""
+        import difflib
+
         lines = difflib.unified_diff(
             _lines(self.before),
             _lines(self.after),
@@ -825,6 +825,8 @@ def _held_by_git(folder: Path, paths: Sequence[str]) -> set[str]:
 
 def _git(folder: Path, *arguments: str) -> set[str] | None:
     """Return the paths that git lists, None when it fails."""
+    import subprocess
+
     # A hook's environment names its repository by paths that hold in its own folder only.
     repository = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
     environment = {name: os.environ[name] for name in os.environ if name not in repository}

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from dagforge.errors import Origin, PipelineError, SourceLocation
-from dagforge.group import Change, GroupCycleError, GroupLink, group, task_links
-from dagforge.ir import Grouping, Node, Pipeline
+from dagforge.group import group, task_links
+from dagforge.group_cycles import Change, GroupCycleError
+from dagforge.ir import Grouping, GroupLink, Node, Pipeline
 from tests.graphs import FILE, GROUPING, Lines, node, pipeline, with_nodes
 
 SPACEFLIGHTS = pipeline(
