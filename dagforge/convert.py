@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import keyword
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +65,16 @@ class Context:
         timezone: of the schedule and of dates without one, IANA.
         cron_meaning: `interval` or `trigger`.
         bare_numbers: a number without a unit has the setting's `bare` unit.
+        native: the orchestrator turns rendered text that reads like a Python literal into one.
+        container: what a pod's own container is called.
     """
 
     target: Target
     timezone: str
     cron_meaning: str
     bare_numbers: bool = False
+    native: bool = False
+    container: str = "base"
 
 
 Converter = Callable[[Setting, Any, Context, Report], Any]
@@ -112,7 +116,7 @@ def _check_known(setting: Setting, value: Any, context: Context, report: Report)
 
 
 def _plain(setting: Setting, value: Any, context: Context, report: Report) -> Any:
-    return templated_value(value, context.target, report) if setting.templated else _untold(value)
+    return templated_value(value, context, report) if setting.templated else _untold(value)
 
 
 def _untold(value: Any) -> Any:
@@ -126,39 +130,59 @@ def _untold(value: Any) -> Any:
     return value
 
 
-def templated_value(value: Any, target: Target, report: Report, path: tuple[str, ...] = ()) -> Any:
+def templated_value(
+    value: Any, context: Context, report: Report, path: tuple[str, ...] = ()
+) -> Any:
     """Return a value for a field whose strings the orchestrator reads as templates.
 
     Strings are templates, `{literal: text}` is not; a template that cannot be parsed is reported
     as `[airflow-template]`.
     """
     if isinstance(value, str):
-        _check_template(value, target, report, path)
+        _check_template(value, context.target, report, path)
         return value
     if isinstance(value, dict):
         if set(value) == {"literal"} and isinstance(value["literal"], str):
-            return literal(value["literal"], target)
+            return literal(value["literal"], context)
         if is_object(value):
             return _object(value, path, report)
         return {
-            key: templated_value(inner, target, report, (*path, key))
+            key: templated_value(inner, context, report, (*path, key))
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [
-            templated_value(inner, target, report, (*path, str(index)))
+            templated_value(inner, context, report, (*path, str(index)))
             for index, inner in enumerate(value)
         ]
     return value
 
 
-def literal(text: str, target: Target) -> str | Literal:
-    """Return text that is no template, marked where the orchestrator would read one in it."""
-    facts = target.facts.get("templates", {})
-    marks, endings = facts.get("marks", ()), tuple(facts.get("file_endings", ()))
-    if any(mark in text for mark in marks) or text.endswith(endings):
-        return Literal(text)
-    return text
+def literal(text: str, context: Context) -> str | Literal:
+    """Return text that must arrive as it is, marked where rendering would change it."""
+    facts = context.target.facts.get("templates")
+    if facts is None:
+        return text
+    changed = (
+        any(mark in text for mark in (*facts["marks"], *facts["replaced"]))
+        or text.endswith((*facts["file_endings"], *facts["cut_off"]))
+        or (context.native and _reads_like_a_literal(text))
+    )
+    return Literal(text) if changed else text
+
+
+def _reads_like_a_literal(text: str) -> bool:
+    """Say whether Jinja's native rendering makes something else of plain text."""
+    import ast
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.literal_eval(ast.parse(text, mode="eval"))
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return text == ""
+    return True
 
 
 def _check_template(text: str, target: Target, report: Report, path: tuple[str, ...]) -> None:
@@ -578,13 +602,37 @@ def _object_or_model(
     if is_object(value):
         return _object(value, path, report)
     assert setting.model is not None
-    return kubernetes_model(setting.model, value, context.target, report, path)
+    model = kubernetes_model(
+        setting.model, value, context, report, path, rendered=setting.templated
+    )
+    spec = model.fields.get("spec") if setting.model == "V1Pod" and model else None
+    if isinstance(spec, Model) and isinstance(containers := spec.fields.get("containers"), list):
+        own = Model("V1Container", {"name": context.container})
+        fields = {**spec.fields, "containers": _own_first(containers, own)}
+        return Model("V1Pod", {**model.fields, "spec": Model("V1PodSpec", fields)})
+    return model
 
 
 def kubernetes_model(
-    type_name: str, value: Any, target: Target, report: Report, path: tuple[str, ...] = ()
+    type_name: str,
+    value: Any,
+    context: Context,
+    report: Report,
+    path: tuple[str, ...] = (),
+    *,
+    rendered: bool,
 ) -> Any:
-    """Return Kubernetes YAML (camelCase) as a model of the Kubernetes client."""
+    """Return Kubernetes YAML (camelCase) as a model of the Kubernetes client.
+
+    Args:
+        type_name: of the client's class.
+        value: as YAML gave it.
+        context: its target knows the classes, and their fields that the orchestrator renders.
+        report: takes what is wrong.
+        path: of the value, below the setting.
+        rendered: the orchestrator looks for templates here.
+    """
+    target = context.target
     model = target.kubernetes_models[type_name]
     what = f"{'an' if type_name[2] in 'AEIO' else 'a'} {type_name[2:]}"
     if not isinstance(value, dict):
@@ -602,8 +650,8 @@ def kubernetes_model(
             meant.add(suggest(key, by_name))
             continue
         snake, field_type, *rest = by_name[name]
-        rendered = name in target.facts["templates"]["rendered_fields"].get(type_name, ())
-        fields[snake] = _field(field_type, inner, target, report, (*path, key), rendered)
+        here = rendered and name in target.facts["templates"]["rendered_fields"].get(type_name, ())
+        fields[snake] = _field(field_type, inner, context, report, (*path, key), here)
         if rest and isinstance(inner, str) and inner not in rest[0]:
             fix = did_you_mean(inner, rest[0]) or f"one of {', '.join(rest[0])}"
             report((*path, key), "wrong-value", f"'{key}' cannot be {describe(inner)}", fix)
@@ -616,7 +664,7 @@ def kubernetes_model(
 def _field(
     field_type: str,
     value: Any,
-    target: Target,
+    context: Context,
     report: Report,
     path: tuple[str, ...],
     rendered: bool,
@@ -628,7 +676,7 @@ def _field(
             report(path, "wrong-type", f"'{path[-1]}' must be a list, not {describe(value)}", None)
             return None
         return [
-            _field(inner[1], item, target, report, (*path, str(index)), rendered)
+            _field(inner[1], item, context, report, (*path, str(index)), rendered)
             for index, item in enumerate(value)
         ]
     inner = re.fullmatch(r"dict\(str, (.+)\)", field_type)
@@ -638,18 +686,18 @@ def _field(
             report(path, "wrong-type", message, None)
             return None
         return {
-            key: _field(inner[1], item, target, report, (*path, key), rendered)
+            key: _field(inner[1], item, context, report, (*path, key), rendered)
             for key, item in value.items()
         }
-    if field_type in target.kubernetes_models:
-        return kubernetes_model(field_type, value, target, report, path)
+    if field_type in context.target.kubernetes_models:
+        return kubernetes_model(field_type, value, context, report, path, rendered=rendered)
     if isinstance(value, dict) and set(value) == {"literal"}:
         text = value["literal"]
-        value = literal(text, target) if rendered and isinstance(text, str) else text
+        value = literal(text, context) if rendered and isinstance(text, str) else text
         if isinstance(value, Literal):
             return value
     elif rendered and isinstance(value, str):
-        _check_template(value, target, report, path)
+        _check_template(value, context.target, report, path)
     types: dict[str, tuple[type, ...]] = {
         "str": (str,),
         "int": (int,),
@@ -670,19 +718,30 @@ def _field(
 
 
 def _pod(setting: Setting, value: Any, context: Context, report: Report) -> Any:
-    kubernetes_model("V1Pod", value, context.target, _without_missing(report))
-    pod = templated_value(value, context.target, report) if setting.templated else _untold(value)
+    # Only its form is looked at; what is passed on is the YAML itself.
+    kubernetes_model("V1Pod", value, context, _without_missing(report), rendered=False)
+    pod = templated_value(value, context, report) if setting.templated else _untold(value)
     spec = pod.get("spec")
-    if isinstance(spec, dict):
-        containers = spec.get("containers") or []
-        names = [each.get("name") for each in containers if isinstance(each, dict)]
-        # The operator lays the task's own container over the first one, whatever it is called.
-        if "base" in names:
-            containers = sorted(containers, key=lambda each: each.get("name") != "base")
-        elif any(names):
-            containers = [{"name": "base"}, *containers]
-        pod = {**pod, "spec": {**spec, "containers": containers}}
+    if isinstance(spec, dict) and isinstance(containers := spec.get("containers"), list):
+        own = {"name": context.container}
+        pod = {**pod, "spec": {**spec, "containers": _own_first(containers, own)}}
     return pod
+
+
+def _own_first(containers: Sequence[Any], own: Any) -> list[Any]:
+    """Return containers with the task's own, or `own` in its place, before all others.
+
+    The operator lays the task's container over the first one, whatever that is called.
+    """
+
+    def name(container: Any) -> Any:
+        fields = container.fields if isinstance(container, Model) else container
+        return fields.get("name") if isinstance(fields, Mapping) else None
+
+    names = [name(each) for each in containers]
+    if name(own) in names:
+        return sorted(containers, key=lambda each: name(each) != name(own))
+    return [own, *containers] if any(names) else list(containers)
 
 
 def _without_missing(report: Report) -> Report:
@@ -706,10 +765,15 @@ def _env_vars(setting: Setting, value: Any, context: Context, report: Report) ->
         if isinstance(entry, dict) and set(entry) != {"literal"}:
             references = True
             plain[name] = kubernetes_model(
-                "V1EnvVar", {"name": name, **entry}, context.target, report, (name,)
+                "V1EnvVar",
+                {"name": name, **entry},
+                context,
+                report,
+                (name,),
+                rendered=setting.templated,
             )
         else:
-            plain[name] = templated_value(entry, context.target, report, (name,))
+            plain[name] = templated_value(entry, context, report, (name,))
     if not references:
         return plain
     return [

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagforge.convert import (
@@ -471,7 +471,7 @@ def _dag_arguments(
         argument = _argument(planner, setting, layers)
         if argument is None:
             continue
-        value = _converted(planner, setting, data[setting.name], layers)
+        value = _converted(planner, setting, data[setting.name], layers, planner.context)
         (given if setting.group in DEPLOYED else arguments)[argument] = value
     start, end = arguments.get("start_date"), arguments.get("end_date")
     if isinstance(start, Date) and isinstance(end, Date) and _is_before(end, start):
@@ -501,15 +501,30 @@ def _source(
     return {**deployment.source, "entrypoint": f"{path}:{variable}"}
 
 
-def _converted(planner: _Planner, setting: Setting, value: Any, layers: tuple[Layer, ...]) -> Any:
+def _task_context(planner: _Planner, data: Mapping[str, Any]) -> Context:
+    """Return what values mean in a task with these settings."""
+    native = False
+    for name in planner.target.facts.get("templates", {}).get("native", ()):
+        if data.get(name) is not None:
+            native = bool(data[name])
+    container = data.get("base_container_name")
+    if isinstance(container, dict):
+        container = container.get("literal")
+    if not native and not container:
+        return planner.context
+    return replace(planner.context, native=native, container=container or planner.context.container)
+
+
+def _converted(
+    planner: _Planner, setting: Setting, value: Any, layers: tuple[Layer, ...], context: Context
+) -> Any:
     """Return a setting's typed value; a bare number counts in the orchestrator's files only."""
     settings = planner.settings
     report = _reporter(planner.problems, settings, setting.name, layers)
-    context = planner.context
     if setting.bare:
         found = settings.explain((setting.name,), layers)
         if found and found[0].layer.family == planner.target.settings_family:
-            context = Context(context.target, context.timezone, context.cron_meaning, True)
+            context = replace(context, bare_numbers=True)
     return convert(setting, value, context, report)
 
 
@@ -789,7 +804,7 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
     runs = "operator"
     if isinstance(action, Operator):
         operator = action.path
-        of_operator = _operator_arguments(planner, group, action)
+        of_operator = _operator_arguments(planner, group, action, _task_context(planner, data))
         arguments = {**arguments, **of_operator}
         own = frozenset(of_operator)
     else:
@@ -797,7 +812,7 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         by_itself = action.runner == "command" and len(group.nodes) == 1
         in_process = not by_itself and data["entrypoint"] == ["dagforge"]
         runs = "nodes" if in_process else "command"
-        arguments = _with_tags(planner, group, kind, arguments)
+        arguments = _with_tags(planner, group, kind, arguments, _task_context(planner, data))
     return _Draft(
         group=group,
         task_id=_task_id(planner, group, data),
@@ -935,6 +950,7 @@ def _arguments(
     if cached is not None:
         return cached
     target = planner.target
+    context = _task_context(planner, data)
     if machine is not None:
         data = _with_machine(data, machine)
     arguments: dict[str, Any] = {}
@@ -944,7 +960,7 @@ def _arguments(
         argument = _argument(planner, setting, layers)
         if argument is None:
             continue
-        arguments[argument] = _converted(planner, setting, data[setting.name], layers)
+        arguments[argument] = _converted(planner, setting, data[setting.name], layers, context)
     # `data` is kept alive by the cache of the settings, so its id stays its own.
     planner.arguments[key] = arguments
     return arguments
@@ -962,7 +978,11 @@ def _with_machine(data: Mapping[str, Any], machine: Machine) -> Mapping[str, Any
 
 
 def _with_tags(
-    planner: _Planner, group: NodeGroup, kind: str, arguments: Mapping[str, Any]
+    planner: _Planner,
+    group: NodeGroup,
+    kind: str,
+    arguments: Mapping[str, Any],
+    context: Context,
 ) -> Mapping[str, Any]:
     """Return the arguments with the task's tags as an annotation of its pod."""
     setting = planner.target.settings.get("annotations")
@@ -971,9 +991,8 @@ def _with_tags(
     annotations = arguments.get("annotations", {})
     if not isinstance(annotations, dict):
         return arguments
-    tags = (
-        literal(",".join(group.tags), planner.target) if setting.templated else ",".join(group.tags)
-    )
+    text = ",".join(group.tags)
+    tags = literal(text, context) if setting.templated else text
     merged = {**annotations, TAGS_ANNOTATION: tags}
     if "annotations" in arguments:
         return {**arguments, "annotations": merged}
@@ -985,7 +1004,9 @@ def _with_tags(
     return {**front, "annotations": merged, **arguments}
 
 
-def _operator_arguments(planner: _Planner, group: NodeGroup, action: Operator) -> Mapping[str, Any]:
+def _operator_arguments(
+    planner: _Planner, group: NodeGroup, action: Operator, context: Context
+) -> Mapping[str, Any]:
     node = group.nodes[0]
     at = node.origin / "operator" / "arguments"
     if "." not in action.path and action.path not in planner.target.imports:
@@ -1010,7 +1031,7 @@ def _operator_arguments(planner: _Planner, group: NodeGroup, action: Operator) -
         planner.problems.error(code, f"node '{node.name}': {message}", place, fix=fix)
 
     return {
-        name: templated_value(value, planner.target, report, (name,))
+        name: templated_value(value, context, report, (name,))
         for name, value in action.arguments.items()
         if name != "task_id"
     }
@@ -1022,7 +1043,7 @@ def _command(
     """Return the task's command: node names, never tags, so that the image decides nothing."""
     first = group.nodes[0].action
     assert isinstance(first, Work)
-    target = planner.target
+    target, context = planner.target, _task_context(planner, data)
     if first.runner == "command" and len(group.nodes) == 1:
         node = group.nodes[0]
 
@@ -1031,7 +1052,7 @@ def _command(
             planner.problems.error(code, f"node '{node.name}': {message}", place, fix=fix)
 
         _warn_of_templates(planner, node, first.command)
-        return tuple(templated_value(list(first.command), target, report))
+        return tuple(templated_value(list(first.command), context, report))
     nodes = ",".join(node.name for node in group.nodes)
     if len(nodes.encode()) > LONGEST_ARGUMENT:
         planner.problems.error(
@@ -1047,7 +1068,7 @@ def _command(
     if target.facts.get("passes_parameters") and data.get("parameters"):
         words += ["--params", RunValue("parameters")]
     words += ["--run-id", RUN_ID, "--contract", hash_of_contract]
-    return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
+    return tuple(literal(word, context) if isinstance(word, str) else word for word in words)
 
 
 def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) -> None:
