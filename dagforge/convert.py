@@ -722,9 +722,10 @@ def _pod(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     kubernetes_model("V1Pod", value, context, _without_missing(report), rendered=False)
     pod = templated_value(value, context, report) if setting.templated else _untold(value)
     spec = pod.get("spec")
-    if isinstance(spec, dict) and isinstance(containers := spec.get("containers"), list):
+    if isinstance(spec, dict):
         own = {"name": context.container}
-        pod = {**pod, "spec": {**spec, "containers": _own_first(containers, own)}}
+        containers = _own_first(spec.get("containers") or [], own)
+        pod = {**pod, "spec": {**spec, "containers": containers}}
     return pod
 
 
