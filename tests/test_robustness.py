@@ -1,7 +1,8 @@
 """Bad input through the command line: the whole message, the exit code, nothing written.
 
-The tables in `tests/robustness/` hold what is wrong in a text file or on the command line. What
-a text file cannot hold (bytes, huge files, signals, full disks) is below them.
+The tables in `tests/robustness/` have a row for each: the command after `$`, the files of the
+project, the exit code and what stands on standard error. What a text file cannot hold (bytes,
+links, huge files) is made by the function of PREPARATIONS that stands after `@`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ import io
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +27,7 @@ from dagforge.cli import _run
 
 TABLES = Path(__file__).parent / "robustness"
 PIPELINES = "conf/base/pipelines.yml"
+SETTINGS = "conf/base/airflow.yml"
 ONE_PIPELINE = """\
 etl:
   nodes:
@@ -36,6 +43,7 @@ class Row:
 
     Attributes:
         command: arguments of `dagforge`.
+        preparation: name of a function that changes the project; empty without one.
         files: text by path in the project; ONE_PIPELINE where none of them defines pipelines.
         exit: code that the command ends with.
         says: what stands on standard error.
@@ -44,18 +52,19 @@ class Row:
     table: Path
     name: str
     command: tuple[str, ...]
+    preparation: str
     files: Mapping[str, str]
     exit: int
     says: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ran:
     """How a command went."""
 
     exit: int
     out: str
-    err: str = field(default="")
+    err: str
 
 
 def run(*arguments: str) -> Ran:
@@ -98,12 +107,14 @@ def rows() -> Iterator[Row]:
         for part in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
             name, _, body = part.partition("\n")
             head, *rest = re.split(r"^--- (.*)\n", body, flags=re.MULTILINE)
-            command = head.strip().removeprefix("$").strip() or "create"
+            command, _, preparation = head.strip().partition("@ ")
+            command = command.strip().removeprefix("$").strip() or "create"
             files = dict(zip(rest[::2], rest[1::2], strict=True))
             exits = [key for key in files if key.startswith("exit ")]
             says = files.pop(exits[0]).strip("\n") if exits else ""
             code = int(exits[0].removeprefix("exit ")) if exits else -1
-            yield Row(table, name.strip(), tuple(shlex.split(command)), files, code, says)
+            words = tuple(shlex.split(command))
+            yield Row(table, name.strip(), words, preparation, files, code, says)
 
 
 ROWS = list(rows())
@@ -118,6 +129,8 @@ def test_what_is_refused(
     root = tmp_path / "project"
     make_project(root, row.files)
     monkeypatch.chdir(root)
+    if row.preparation:
+        PREPARATIONS[row.preparation](root)
     before = snapshot(tmp_path)
     ran = run(*row.command)
     says = ran.err.replace(str(tmp_path), "<tmp>").strip("\n")
@@ -138,12 +151,443 @@ def rewrite(row: Row, code: int, says: str) -> None:
     assert "PYTEST_XDIST_WORKER" not in os.environ, "several processes would write one file"
     text = row.table.read_text(encoding="utf-8")
     before, mark, rest = text.partition(f"=== {row.name}\n")
-    body, nextmark, after = rest.partition("\n=== ")
+    body, next_row, after = rest.partition("\n=== ")
     body = re.split(r"^--- exit .*\n", body + "\n", flags=re.MULTILINE)[0].rstrip("\n")
     body = f"{body}\n--- exit {code}\n{says}\n"
-    row.table.write_text(before + mark + body + nextmark + after, encoding="utf-8")
+    row.table.write_text(before + mark + body + next_row + after, encoding="utf-8")
 
 
 def test_names_of_rows_are_unique() -> None:
     names = [(row.table.name, row.name) for row in ROWS]
-    assert len(set(names)) == len(names) >= 120
+    assert len(set(names)) == len(names) >= 380
+    assert {row.preparation for row in ROWS if row.preparation} == set(PREPARATIONS)
+
+
+# --- what a table of text cannot hold
+
+PREPARATIONS: dict[str, Callable[[Path], None]] = {}
+
+
+def preparation(function: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Let rows name the function."""
+    PREPARATIONS[function.__name__.replace("_", " ")] = function
+    return function
+
+
+def generated(root: Path) -> Path:
+    """Run `create` in a project and return the file that it wrote."""
+    assert run("create").exit == 0
+    return root / "dags" / "project_etl.py"
+
+
+@preparation
+def pipelines_in_utf_16(root: Path) -> None:
+    (root / PIPELINES).write_bytes(ONE_PIPELINE.encode("utf-16"))
+
+
+@preparation
+def settings_in_latin_1(root: Path) -> None:
+    (root / SETTINGS).write_bytes("default:\n  owner: Müller\n".encode("latin-1"))
+
+
+@preparation
+def a_zero_byte(root: Path) -> None:
+    (root / SETTINGS).write_bytes(b"default:\n  owner: a\0b\n")
+
+
+@preparation
+def half_a_surrogate_pair(root: Path) -> None:
+    (root / SETTINGS).write_bytes(b"default:\n  owner: \xed\xa0\x80\n")
+
+
+@preparation
+def facts_in_latin_1(root: Path) -> None:
+    (root / "dagforge.toml").write_bytes(b'env = "base"\nproject = "\xff"\n')
+
+
+@preparation
+def thirty_thousand_brackets(root: Path) -> None:
+    (root / PIPELINES).write_text("[" * 30_000)
+
+
+@preparation
+def two_hundred_levels(root: Path) -> None:
+    (root / PIPELINES).write_text("".join(" " * depth + "a:\n" for depth in range(200)))
+
+
+@preparation
+def a_thousand_brackets_in_toml(root: Path) -> None:
+    (root / "dagforge.toml").write_text("pipelines = " + "[" * 5000)
+
+
+@preparation
+def a_million_characters_for_a_number(root: Path) -> None:
+    (root / SETTINGS).write_text(f"default:\n  retries: {'x' * 1_000_000}\n")
+
+
+@preparation
+def five_thousand_digits(root: Path) -> None:
+    (root / SETTINGS).write_text(f"default:\n  retries: 1{'0' * 5000}\n")
+
+
+@preparation
+def a_key_of_100000_characters(root: Path) -> None:
+    (root / SETTINGS).write_text(f"default:\n  {'k' * 100_000}: 1\n")
+
+
+@preparation
+def a_template_of_5000_brackets(root: Path) -> None:
+    (root / SETTINGS).write_text(f'default:\n  image: "{{{{ {"(" * 5000} }}}}"\n')
+
+
+@preparation
+def ten_thousand_unknown_tags(root: Path) -> None:
+    tags = ", ".join(f'"machine:m{number}"' for number in range(10_000))
+    (root / SETTINGS).write_text("default: {image: i, machines: {m0: {}}}\n")
+    (root / PIPELINES).write_text(f"etl: {{nodes: [{{name: a, func: m:f, tags: [{tags}]}}]}}\n")
+
+
+@preparation
+def a_chain_of_5000_in_a_circle(root: Path) -> None:
+    nodes = [
+        f"{{name: n{number}, func: m:f, inputs: d{number}, outputs: d{(number + 1) % 5000}}}"
+        for number in range(5000)
+    ]
+    (root / PIPELINES).write_text(f"etl: {{nodes: [{', '.join(nodes)}]}}\n")
+
+
+@preparation
+def a_folder_is_the_file(root: Path) -> None:
+    (root / "dags" / "project_etl.py").mkdir()
+
+
+@preparation
+def a_file_of_somebody_else(root: Path) -> None:
+    (root / "dags" / "project_etl.py").write_text("import os\n")
+
+
+@preparation
+def an_edited_file(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text().replace("catchup=False", "catchup=True"))
+
+
+@preparation
+def a_file_of_another_project(root: Path) -> None:
+    generated(root)
+    (root / "dagforge.toml").write_text('project = "other"\n')
+    (root / SETTINGS).write_text("etl: {dag_id: project-etl}\n")
+
+
+@preparation
+def a_stale_file(root: Path) -> None:
+    generated(root)
+    (root / SETTINGS).write_text("default: {owner: me}\n")
+
+
+@preparation
+def a_task_that_is_lost_with_catchup(root: Path) -> None:
+    schedule = "default: {catchup: true, start_date: 2024-01-01, schedule: '@daily'}\n"
+    (root / SETTINGS).write_text(schedule)
+    generated(root)
+    (root / PIPELINES).write_text(ONE_PIPELINE.replace("name: clean", "name: tidy"))
+
+
+@preparation
+def a_file_left_over(root: Path) -> None:
+    generated(root)
+    (root / PIPELINES).write_text(ONE_PIPELINE.replace("etl:\n", "new:\n", 1))
+
+
+@preparation
+def a_link_out_of_the_folder(root: Path) -> None:
+    (root / "elsewhere.py").write_text("precious = 1\n")
+    (root / "dags" / "project_etl.py").symlink_to(root / "elsewhere.py")
+
+
+@preparation
+def a_folder_that_links_to_itself(root: Path) -> None:
+    (root / "out").symlink_to(root / "out")
+
+
+@preparation
+def files_that_cannot_be_read(root: Path) -> None:
+    # Reading one's own memory at address nought fails for every user, root included.
+    (root / SETTINGS).symlink_to("/proc/self/mem")
+    (root / "conf" / "base" / "dagforge.yml").symlink_to("nowhere.yml")
+    (root / "conf" / "base" / "airflow").mkdir()
+    (root / "conf" / "base" / "airflow" / "again").symlink_to("..")
+
+
+@preparation
+def a_pipe(root: Path) -> None:
+    os.mkfifo(root / SETTINGS)
+
+
+def team_templates(root: Path) -> Path:
+    """Make a template folder and return the place of a DAG's template in it."""
+    (root / "team" / "airflow").mkdir(parents=True)
+    (root / "team" / "templates.yaml").write_text("template_api: 1\n")
+    return root / "team" / "airflow" / "dag.py.jinja"
+
+
+@preparation
+def a_template_api_that_cannot_be_read(root: Path) -> None:
+    team_templates(root)
+    (root / "team" / "templates.yaml").unlink()
+    (root / "team" / "templates.yaml").symlink_to("/proc/self/mem")
+
+
+@preparation
+def a_template_that_cannot_be_read(root: Path) -> None:
+    team_templates(root).symlink_to("/proc/self/mem")
+
+
+@preparation
+def a_template_that_is_no_text(root: Path) -> None:
+    team_templates(root).write_bytes(b"x = 1\n\xff")
+
+
+@preparation
+def a_kedro_template_that_cannot_be_read(root: Path) -> None:
+    (root / "dag.j2").symlink_to("/proc/self/mem")
+
+
+@preparation
+def a_kedro_template_that_is_no_text(root: Path) -> None:
+    (root / "dag.j2").write_bytes(b"x = 1\n\xff")
+
+
+# --- what happens to a process
+
+
+def start(root: Path, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
+    """Start `dagforge` as a user's shell does."""
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more.pop("env", {})}
+    command = [sys.executable, "-m", "dagforge", *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+    return subprocess.Popen(command, cwd=root, env=environ, **streams)
+
+
+def ended(process: subprocess.Popen[bytes]) -> Ran:
+    """Return how a process ended; one that hangs is an error."""
+    out, err = process.communicate(timeout=60)
+    return Ran(process.returncode, (out or b"").decode(), (err or b"").decode())
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a good project, which is the current folder."""
+    root = tmp_path / "project"
+    make_project(root, {})
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_a_mistake_in_a_process(project: Path) -> None:
+    before = snapshot(project)
+    assert ended(start(project, "create", "--env", "prod")) == Ran(
+        2,
+        "",
+        "error: there is no environment 'prod': no folder conf/prod [unknown-env]\n"
+        "  fix: create the folder, or leave out --env\n",
+    )
+    assert snapshot(project) == before
+
+
+def test_a_reader_that_has_seen_enough(project: Path) -> None:
+    settings = "".join(f"  v{number}: {'x' * 90}\n" for number in range(5000))
+    (project / SETTINGS).write_text(f"default:\n  vars:\n  {settings.replace('  v', '    v')[2:]}")
+    process = start(project, "show", "etl", "--stage", "settings")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"pipeline etl\n"
+    process.stdout.close()
+    process.stdout = None
+    assert ended(process) == Ran(0, "", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+def test_a_terminal_that_cannot_show_a_name(encoding: str, project: Path) -> None:
+    (project / SETTINGS).write_text("default: {właściciel数: 5}\n", encoding="utf-8")
+    process = start(project, "create", env={"PYTHONIOENCODING": encoding})
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    # click writes UTF-8 where the locale knows ASCII only.
+    encoding = {"ascii": "utf-8"}.get(encoding, encoding)
+    name = "właściciel数".encode(encoding, "backslashreplace").decode(encoding)
+    assert f"there is no setting '{name}'" in err.decode(encoding)
+
+
+def test_nothing_in_the_environment(project: Path) -> None:
+    command = [sys.executable, "-m", "dagforge", "create"]
+    path = {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.run(command, cwd=project, env=path, capture_output=True, timeout=60)
+    assert (process.returncode, process.stdout) == (
+        0,
+        b"created    dags/project_etl.py  (2 tasks)\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdout", "stderr", "code", "says"),
+    [
+        (
+            ("create", "--diff"),
+            "/dev/full",
+            None,
+            1,
+            "error: standard output cannot be written: No space left on device [output]\n",
+        ),
+        (("create", "--env", "prod"), None, "/dev/full", 2, ""),
+    ],
+    ids=["standard output is full", "standard error is full"],
+)
+def test_streams_that_are_full(
+    arguments: tuple[str, ...],
+    stdout: str | None,
+    stderr: str | None,
+    code: int,
+    says: str,
+    project: Path,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        streams = {
+            name: stack.enter_context(Path(path).open("wb"))
+            for name, path in (("stdout", stdout), ("stderr", stderr))
+            if path is not None
+        }
+        assert ended(start(project, *arguments, **streams)) == Ran(code, "", says)
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"),
+    [("1", "create", 0), ("2", "create --env prod", 2), ("1 2", "create", 0), ("0 1 2", "list", 0)],
+)
+def test_streams_that_are_closed(closed: str, arguments: str, code: int, project: Path) -> None:
+    closing = " ".join(f"{number}>&-" for number in closed.split())
+    command = f"{shlex.quote(sys.executable)} -m dagforge {arguments} {closing}"
+    ran = subprocess.run(["sh", "-c", command], cwd=project, capture_output=True, timeout=60)
+    assert ran.returncode == code
+    assert b"Traceback" not in ran.stderr
+    if code == 0 and arguments == "create":
+        compile((project / "dags" / "project_etl.py").read_text(), "dag", "exec")
+
+
+def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"rmdir {shlex.quote(str(gone))}; {shlex.quote(sys.executable)} -m dagforge"
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    for arguments in ("create", "init", "templates copy airflow/dag.py.jinja", "verify"):
+        gone.mkdir(exist_ok=True)
+        ran = subprocess.run(
+            ["sh", "-c", f"{script} {arguments}"],
+            cwd=gone,
+            env=path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (
+            2,
+            "",
+            "error: the current folder cannot be used: No such file or directory [unreadable]\n"
+            "  fix: change to a folder that exists\n",
+        )
+
+
+# Runs `dagforge create` and does something to itself before the second file is put in place.
+BETWEEN = """
+import os, resource, signal, sys
+from dagforge.cli import main
+{limit}
+real, calls = os.replace, []
+def replace(*arguments, **more):
+    calls.append(arguments)
+    if len(calls) == {call}:
+        {happens}
+    return real(*arguments, **more)
+os.replace = os.rename = replace
+sys.argv = ["dagforge", "create", "--all"]
+main()
+"""
+TWO_PIPELINES = """\
+one: {nodes: [{name: a, func: m:f}]}
+two: {nodes: [{name: a, func: m:f}]}
+"""
+
+
+def interrupted(root: Path, happens: str, call: int = 2, limit: str = "") -> Ran:
+    """Run `create` and let something happen just before a file is put in place."""
+    code = BETWEEN.format(happens=happens, call=call, limit=limit)
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environ, capture_output=True, timeout=60
+    )
+    return Ran(process.returncode, process.stdout.decode(), process.stderr.decode())
+
+
+def written(root: Path) -> dict[str, str]:
+    """Return the whole output folder."""
+    return {
+        path.name: path.read_text() for path in sorted((root / "dags").iterdir()) if path.is_file()
+    }
+
+
+def test_interrupted_between_two_files(project: Path) -> None:
+    (project / PIPELINES).write_text(TWO_PIPELINES)
+    before = written(project)
+    ran = interrupted(project, "os.kill(os.getpid(), signal.SIGINT)")
+    assert (ran.exit, ran.out, ran.err) == (130, "", "\ninterrupted\n")
+    assert written(project) == before
+
+
+def test_a_disk_that_is_full(project: Path) -> None:
+    long = "x" * 200_000
+    (project / PIPELINES).write_text(
+        TWO_PIPELINES + f"three: {{description: {long}, nodes: [{{name: a, func: m:f}}]}}\n"
+    )
+    before = written(project)
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    ran = interrupted(project, "pass", limit=limit)
+    assert (ran.exit, ran.out, ran.err) == (
+        1,
+        "",
+        "dags/project_three.py: error: cannot write it: File too large [output]\n"
+        "    nothing was changed\n",
+    )
+    assert written(project) == before
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_killed_between_two_files(call: int, project: Path) -> None:
+    (project / PIPELINES).write_text(TWO_PIPELINES)
+    before = written(project)
+    ran = interrupted(project, "os.kill(os.getpid(), signal.SIGKILL)", call)
+    assert ran.exit == -signal.SIGKILL
+    left = written(project)
+    for name, text in left.items():
+        assert before.get(name, text) == text
+        if name.startswith("project_"):
+            compile(text, name, "exec")
+    # The next run finishes the work and clears what the killed one left.
+    assert run("create", "--all").exit == 0
+    assert sorted(written(project)) == [
+        "by_hand.py",
+        "notes.txt",
+        "project_one.py",
+        "project_two.py",
+    ]
+    assert run("create", "--all", "--check").exit == 0
+
+
+def test_interrupted_while_reading(project: Path) -> None:
+    nodes = ", ".join(f"{{name: n{number}, func: m:f}}" for number in range(40_000))
+    (project / PIPELINES).write_text(f"etl: {{nodes: [{nodes}]}}\n")
+    before = snapshot(project)
+    process = start(project, "create")
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    ran = ended(process)
+    assert (ran.exit, ran.out, ran.err) == (130, "", "\ninterrupted\n")
+    assert snapshot(project) == before
