@@ -145,29 +145,49 @@ class _Kept(Problems):
             self.misused = self.misused or isinstance(error, UsageError)
 
 
-def build(request: Request, *, render_files: bool = True, strict: bool = False) -> Build:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is read before anything is compiled.
+
+    Attributes:
+        pipelines: names of the registered ones, in the order of the registry.
+    """
+
+    project: Project
+    conf: Conf
+    target: Target
+    pipelines: tuple[str, ...]
+
+
+def build(
+    request: Request,
+    *,
+    render_files: bool = True,
+    strict: bool = False,
+    source: Source | None = None,
+) -> Build:
     """Return the plans, and with `render_files` the files, that `request` asks for.
 
     Args:
         request: what to compile, and for what.
         render_files: False leaves the templates out.
         strict: warnings stop the run like errors.
+        source: of `read_source`; read when None.
 
     Raises:
         DagForgeError: with every problem that was found, warnings included.
     """
-    found = attempt(request, render_files=render_files, strict=strict)
+    found = attempt(request, render_files=render_files, strict=strict, source=source)
     found.raise_errors()
     return found
 
 
-def attempt(request: Request, *, render_files: bool = True, strict: bool = False) -> Build:
-    """Return as much as can be built, and every problem; otherwise as `build`.
+def read_source(request: Request) -> Source:
+    """Return the files that `request` is about.
 
     Raises:
-        DagForgeError: the project, its configuration or the target cannot even be read.
+        DagForgeError: they cannot be read, or there is no such target.
     """
-    problems = _Kept()
     project = read_project(request.root)
     target = _target(request, project)
     conf = read_conf(
@@ -178,15 +198,32 @@ def attempt(request: Request, *, render_files: bool = True, strict: bool = False
         families=("dagforge", target.settings_family),
         environ=request.environ,
     )
-    registered = registry(conf)
-    names = _choose(request, project, tuple(registered), problems)
-    complete = set(names) == set(registered) and not request.selection
+    return Source(project, conf, target, tuple(registry(conf)))
+
+
+def attempt(
+    request: Request,
+    *,
+    render_files: bool = True,
+    strict: bool = False,
+    source: Source | None = None,
+) -> Build:
+    """Return as much as can be built, and every problem; otherwise as `build`.
+
+    Raises:
+        DagForgeError: the source cannot be read.
+    """
+    source = source or read_source(request)
+    project, conf, target = source.project, source.conf, source.target
+    problems = _Kept()
+    names = _choose(request, project, source.pipelines, problems)
+    complete = set(names) == set(source.pipelines) and not request.selection
 
     pipelines = list(_each(names, lambda name: load(name, conf), problems))
     sections: Sections | None = None
     stages: list[Stages] = []
     with problems.stage():
-        sections = read_sections(conf, target, pipelines=registered, problems=problems)
+        sections = read_sections(conf, target, pipelines=source.pipelines, problems=problems)
         compiling = functools.partial(
             _compile,
             request=request,

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -84,6 +86,19 @@ class Commands(click.Group):
             raise
 
 
+def completing(what: str, *, listed: bool = False) -> Callable[..., Any]:
+    """Return a function that completes values in a shell, as `dagforge.completion.complete`."""
+
+    def values(context: click.Context, parameter: click.Parameter, incomplete: str) -> Any:
+        from dagforge.completion import complete
+
+        del parameter
+        typed = {name: context.params.get(name) for name in ("root", "conf")}
+        return complete(what, lambda: make_request(typed), incomplete, listed=listed)
+
+    return values
+
+
 def comma_list(
     context: click.Context, parameter: click.Parameter, value: Sequence[str]
 ) -> tuple[str, ...]:
@@ -124,17 +139,25 @@ project_options = with_options(
         metavar="DIR",
         help="Folder of the configuration.  [default: conf]",
     ),
-    click.option("-e", "--env", metavar="NAME", help="Environment, a folder beside conf/base."),
+    click.option(
+        "-e",
+        "--env",
+        metavar="NAME",
+        shell_complete=completing("environments"),
+        help="Environment, a folder beside conf/base.",
+    ),
 )
 target_options = with_options(
     click.option(
         "--target",
         metavar="NAME",
+        shell_complete=completing("targets"),
         help="What to write for: airflow, airflow-k8s, airflow-gke or prefect.  [default: airflow]",
     ),
     click.option(
         "--airflow-version",
         metavar="VERSION",
+        shell_complete=completing("airflow_versions"),
         help="Version of Airflow: 2.10, 2.11, 3.0 ... 3.3.  [default: 3.3]",
     ),
 )
@@ -145,6 +168,7 @@ pipeline_options = with_options(
         "--pipelines",
         "pipelines",
         metavar="NAME",
+        shell_complete=completing("pipelines", listed=True),
         help="Pipeline; may be repeated, or several by commas.  [default: __default__, else all]",
     ),
     click.option("--all", "every", is_flag=True, help="All registered pipelines."),
@@ -160,6 +184,7 @@ settings_options = with_options(
         "-g",
         "--group-by",
         metavar="HOW",
+        shell_complete=completing("groupings"),
         help="Which nodes share a task: tags, namespace, memory, module or none.",
     ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
@@ -170,6 +195,20 @@ settings_options = with_options(
         help="Settings above all others, as key=value or key:value; nested keys by dots.",
     ),
 )
+say_options = with_options(
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+)
+talk_options = with_options(
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the answer."),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Say more: warnings, and which project and target it is about.",
+    ),
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 message_options = with_options(
     click.option("--strict", is_flag=True, help="Warnings are errors, for CI."),
     click.option(
@@ -179,8 +218,7 @@ message_options = with_options(
         show_default=True,
         help="How problems are told; all but text go to stdout.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    say_options,
 )
 template_options = with_options(
     click.option(
@@ -378,6 +416,18 @@ def say(text: str, options: Mapping[str, Any]) -> None:
         click.echo(text)
 
 
+def say_more(found: Build, options: Mapping[str, Any]) -> None:
+    """Say on standard error, where more is wanted, what a run is about."""
+    if options["verbose"]:
+        target = found.target
+        click.echo(
+            f"project {found.project.name} in {found.conf.root.as_posix()}, environment "
+            f"{found.conf.env or 'base'}, target {target.name} "
+            f"({target.orchestrator.capitalize()} {target.version})",
+            err=True,
+        )
+
+
 # --- commands
 
 
@@ -393,6 +443,9 @@ def cli(context: click.Context) -> None:
 
     Exit codes: 0 done or up to date, 1 the input is wrong, 2 the command line is wrong, 3 --check
     found files that are not up to date, 4 what DagForge wrote failed verification.
+
+    Completion in bash: eval "$(_DAGFORGE_COMPLETE=bash_source dagforge)" in ~/.bashrc; zsh_source
+    and fish_source are for the other shells.
     """
     if context.invoked_subcommand is None:
         click.echo(FIRST_STEPS, nl=False)
@@ -448,6 +501,7 @@ def create(**options: Any) -> None:
     _check_create(options)
     request = make_request(options)
     found = build(request, strict=options["strict"])
+    say_more(found, options)
     warnings = list(found.warnings)
     output = _output(request, found, options)
     mode = WriteMode(
@@ -458,19 +512,24 @@ def create(**options: Any) -> None:
         prune=options["prune"],
         complete=found.complete,
     )
+    written = not (options["check"] or options["diff"])
     try:
+        if options["strict"] and written:
+            # What would be a warning afterwards stops the run before anything is changed.
+            look = replace(mode, diff=True)
+            write(found.files, output, look, root=request.root, warn=warnings.append)
+            _refuse_warnings(warnings, options)
         report = write(found.files, output, mode, root=request.root, warn=warnings.append)
     except StaleOutputError as error:
         if options["diff"]:
-            say(_diffs(error.report).rstrip("\n"), options)
-        raise DagForgeErrors([*warnings, *error.problems], exit_code=error.exit_code) from error
-    except DagForgeError as error:
-        raise DagForgeErrors([*warnings, *error.problems], exit_code=error.exit_code) from error
-    written = not (options["check"] or options["diff"])
-    if options["strict"] and warnings:
-        raise DagForgeErrors([_as_error(problem) for problem in warnings], exit_code=1)
+            _say_diff(error.report, options)
+        summary = _summary(error.report, found, output)
+        raise DagForgeErrors([*warnings, *error.problems], error.exit_code, summary) from error
+    except OutputError as error:
+        raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
+    _refuse_warnings(warnings, options)
     if options["diff"]:
-        say(_diffs(report).rstrip("\n"), options)
+        _say_diff(report, options)
     if options["verify"] and written:
         _verify(found, output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))
@@ -479,17 +538,25 @@ def create(**options: Any) -> None:
 
 
 class DagForgeErrors(DagForgeError):
-    """Problems of several stages, with the exit code of the stage that failed."""
+    """Problems of several stages, with the exit code of the stage that failed.
 
-    def __init__(self, problems: Iterable[Problem], exit_code: int) -> None:
+    Attributes:
+        more: what else a JSON reader wants to know.
+    """
+
+    def __init__(
+        self, problems: Iterable[Problem], exit_code: int, more: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(problems)
         self.exit_code = exit_code  # type: ignore[misc]  # differs from error to error here only
+        self.more = more or {}
 
 
-def _as_error(problem: Problem) -> Problem:
-    from dataclasses import replace
-
-    return replace(problem, severity="error")
+def _refuse_warnings(warnings: Iterable[Problem], options: Mapping[str, Any]) -> None:
+    """Raise the warnings as errors where they are to be that."""
+    found = [replace(problem, severity="error") for problem in warnings]
+    if options["strict"] and found:
+        raise DagForgeErrors(found, exit_code=1)
 
 
 def _check_create(options: Mapping[str, Any]) -> None:
@@ -517,8 +584,10 @@ def _output(request: Request, found: Build, options: Mapping[str, Any]) -> Path:
     return request.root / (found.project.output or DEFAULT_OUTPUT)
 
 
-def _diffs(report: WriteReport) -> str:
-    return "".join(file.diff() for file in report.files)
+def _say_diff(report: WriteReport, options: Mapping[str, Any]) -> None:
+    diff = "".join(file.diff() for file in report.files)
+    if diff:
+        say(diff.removesuffix("\n"), options)
 
 
 def _summary(report: WriteReport, found: Build, output: Path) -> dict[str, Any]:
@@ -571,6 +640,7 @@ def validate(**options: Any) -> None:
     if not options["pipelines"]:
         options["every"] = True
     found = build(make_request(options), strict=options["strict"])
+    say_more(found, options)
     tell(found.warnings, options)
     tasks = sum(len(dag.tasks) for dag in found.dags)
     say(
@@ -584,18 +654,27 @@ def validate(**options: Any) -> None:
 @project_options
 @target_options
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@talk_options
 def list_(**options: Any) -> None:
-    """List the pipelines, with their nodes, tasks and schedule."""
-    from dagforge.build import build
+    """List the pipelines, with their nodes, tasks and schedule.
+
+    Those that are wrong are left out, and said on standard error why; the exit code is 1 then.
+    """
+    from dagforge.build import attempt
     from dagforge.show import list_pipelines
 
     options["every"] = True
-    found = build(make_request(options), render_files=False)
-    click.echo(list_pipelines(found, options["form"]))
+    found = attempt(make_request(options), render_files=False)
+    say_more(found, options)
+    if found.stages or options["form"] == "json":
+        click.echo(list_pipelines(found, options["form"]))
+    found.raise_errors()
+    if options["verbose"]:
+        tell(found.warnings, options)
 
 
 @cli.command()
-@click.argument("pipeline", required=False)
+@click.argument("pipeline", required=False, shell_complete=completing("pipelines"))
 @click.option(
     "--stage",
     type=click.Choice(STAGES),
@@ -608,6 +687,7 @@ def list_(**options: Any) -> None:
 @target_options
 @settings_options
 @selection_options
+@talk_options
 def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
     r"""Show a pipeline between two stages of the compiler.
 
@@ -620,17 +700,18 @@ def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
 
     options["pipelines"] = (pipeline,) if pipeline else ()
     found = build(make_request(options), render_files=False)
-    for problem in found.warnings:
-        tell([problem], options)
+    say_more(found, options)
+    tell(found.warnings, options)
     click.echo(show_stage(found, stage, form))
 
 
 @cli.command()
-@click.argument("path")
+@click.argument("path", shell_complete=completing("pipelines"))
 @project_options
 @target_options
 @settings_options
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@talk_options
 def explain(path: str, form: str, **options: Any) -> None:
     r"""Say where a setting comes from, the winner first.
 
@@ -641,16 +722,21 @@ def explain(path: str, form: str, **options: Any) -> None:
     dagforge explain data_science.split.retries --env prod
     dagforge explain __default__.machines.medium.limits.memory
     """
-    from dagforge.build import build
-    from dagforge.explain import explain_path
+    from dagforge.build import build, read_source
+    from dagforge.explain import explain_path, pipeline_of
 
-    options["every"] = True
-    found = build(make_request(options), render_files=False)
+    request = make_request(options)
+    source = read_source(request)
+    request = replace(request, pipelines=(pipeline_of(path, source),))
+    found = build(request, render_files=False, source=source)
+    say_more(found, options)
+    if options["verbose"]:
+        tell(found.warnings, options)
     click.echo(explain_path(found, path, form))
 
 
 @cli.command(name="help")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=completing("codes"))
 def help_(code: str | None) -> None:
     """Explain an error by its code, such as group-cycle; without one, list the codes."""
     from dagforge.error_pages import entry, known_codes
@@ -683,11 +769,13 @@ def verify(folder: Path | None, **options: Any) -> None:
     if not options["pipelines"]:
         options["every"] = True
     request = make_request(options)
-    found = build(request)
+    found = build(request, strict=options["strict"])
+    say_more(found, options)
     warnings = list(found.warnings)
     options["output"] = folder
     output = _output(request, found, options)
     _verify(found, output, options, warnings)
+    _refuse_warnings(warnings, options)
     tell(warnings, options)
 
 
@@ -719,7 +807,7 @@ def templates_list() -> None:
 
 
 @templates.command(name="show")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("templates"))
 def templates_show(name: str) -> None:
     """Print a built-in template."""
     from dagforge.template_files import read_template
@@ -728,7 +816,7 @@ def templates_show(name: str) -> None:
 
 
 @templates.command(name="copy")
-@click.argument("name")
+@click.argument("name", shell_complete=completing("templates"))
 @click.option(
     "-d",
     "--to",
@@ -739,7 +827,8 @@ def templates_show(name: str) -> None:
     help="Your template folder.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
-def templates_copy(name: str, folder: Path, force: bool) -> None:
+@quiet_option
+def templates_copy(name: str, folder: Path, force: bool, quiet: bool) -> None:
     """Copy a built-in template to a folder of your own, to change it there.
 
     Often a template that extends the built-in one is less to keep up to date; docs/templates.md
@@ -749,11 +838,16 @@ def templates_copy(name: str, folder: Path, force: bool) -> None:
 
     _here()
     for path in copy_template(name, folder, force=force):
-        click.echo(f"{'created':<10} {_shown(path)}")
+        say(f"{'created':<10} {_shown(path)}", {"quiet": quiet})
 
 
 @cli.command()
-@click.option("--target", metavar="NAME", help="Only the settings of this target.")
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=completing("targets"),
+    help="Only the settings of this target.",
+)
 @click.option(
     "--kind",
     type=click.Choice(("settings", "pipelines")),
@@ -779,7 +873,8 @@ def schema(target: str | None, kind: str) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-def init(folder: Path, force: bool) -> None:
+@quiet_option
+def init(folder: Path, force: bool, quiet: bool) -> None:
     """Start a project in FOLDER, with the spaceflights pipelines as an example."""
     import shlex
 
@@ -787,9 +882,10 @@ def init(folder: Path, force: bool) -> None:
 
     _here()
     for status, path in init_project(folder, force=force):
-        click.echo(f"{status:<10} {_shown(path)}")
+        say(f"{status:<10} {_shown(path)}", {"quiet": quiet})
     where = "" if folder == Path() else f"cd {shlex.quote(_shown(folder))} && "
-    click.echo(f"\nnext: {where}dagforge create", err=True)
+    if not quiet:
+        click.echo(f"\nnext: {where}dagforge create", err=True)
 
 
 # --- entry points
@@ -858,7 +954,8 @@ def _run(arguments: Sequence[str]) -> int:
 def _end(error: DagForgeError, arguments: Sequence[str]) -> int:
     """Tell the problems, where somebody listens, and return the exit code."""
     try:
-        tell(error.problems, _message_options(arguments))
+        more = error.more if isinstance(error, DagForgeErrors) else {}
+        tell(error.problems, _message_options(arguments), **more)
     except OSError:
         _give_up_stdout()
     return error.exit_code
@@ -873,12 +970,13 @@ def _give_up_stdout() -> None:
 def _message_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return how problems are to be told, read without click, which has failed by then."""
     form = "text"
+    quiet = any(word == "--quiet" or re.fullmatch("-v?qv?", word) for word in arguments)
     for index, word in enumerate(arguments):
         if word == "--message-format" and index + 1 < len(arguments):
             form = arguments[index + 1]
         elif word.startswith("--message-format="):
             form = word.partition("=")[2]
-    return {"message_format": form}
+    return {"message_format": form, "quiet": quiet}
 
 
 if __name__ == "__main__":

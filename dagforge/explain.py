@@ -12,7 +12,7 @@ from dagforge.show import as_json, counted, one_line, shortened, table
 from dagforge.stage_data import Data, place, task_layers
 
 if TYPE_CHECKING:
-    from dagforge.build import Build, Stages
+    from dagforge.build import Build, Source, Stages
     from dagforge.ir import NodeGroup
     from dagforge.plan import Task
     from dagforge.resolve import Layer
@@ -47,17 +47,32 @@ class Subject:
         return self.stages.settings.target
 
 
+def pipeline_of(path: str, source: Source) -> str:
+    """Return the pipeline that a path begins with; names may hold dots, the longest is meant.
+
+    Raises:
+        UsageError: no such pipeline.
+    """
+    for name, _ in _begins_with(path, source.pipelines):
+        return name
+    first = path.partition(".")[0]
+    fix = did_you_mean(first, source.pipelines)
+    if first in source.target.canonical:
+        fix = f"begin with a pipeline: {min(source.pipelines)}.{path}"
+    raise UsageError.of("unknown-pipeline", f"there is no pipeline '{first}'", fix=fix)
+
+
 def explain_path(found: Build, path: str, form: str) -> str:
     """Return the layers that give a setting, the winner first, or all settings with their winner.
 
     Args:
-        found: every pipeline, compiled.
+        found: the pipeline that the path begins with, compiled.
         path: `pipeline[.task][.setting[.key ...]]`. Names may hold dots: of several that fit, the
             longest is meant.
         form: `text` or `json`.
 
     Raises:
-        UsageError: no such pipeline, task, setting or key.
+        UsageError: no such task, setting or key.
     """
     subject, rest = _find_subject(found, path)
     if not rest:
@@ -75,14 +90,9 @@ def explain_path(found: Build, path: str, form: str) -> str:
 
 def _find_subject(found: Build, path: str) -> tuple[Subject, str]:
     """Return whose settings are meant, and what follows its name."""
-    by_name = {stages.pipeline.name: stages for stages in found.stages}
-    for name, rest in _begins_with(path, by_name):
-        return _find_task(by_name[name], name, rest)
-    first = path.partition(".")[0]
-    fix = did_you_mean(first, by_name)
-    if first in found.target.canonical and by_name:
-        fix = f"begin with a pipeline: {min(by_name)}.{path}"
-    raise UsageError.of("unknown-pipeline", f"there is no pipeline '{first}'", fix=fix)
+    (stages,) = found.stages
+    name = stages.pipeline.name
+    return _find_task(stages, name, path[len(name) + 1 :])
 
 
 def _find_task(stages: Stages, name: str, rest: str) -> tuple[Subject, str]:
