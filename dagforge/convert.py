@@ -160,12 +160,10 @@ def templated_value(
 
 def literal(text: str, context: Context) -> str | Literal:
     """Return text that must arrive as it is, marked where rendering would change it."""
-    facts = context.target.facts.get("templates")
-    if facts is None:
-        return text
+    marks, endings = context.target.signs_of_a_template
     changed = (
-        any(mark in text for mark in (*facts["marks"], *facts["replaced"]))
-        or text.endswith((*facts["file_endings"], *facts["cut_off"]))
+        any(mark in text for mark in marks)
+        or text.endswith(endings)
         or (context.native and _reads_like_a_literal(text))
     )
     return Literal(text) if changed else text

@@ -660,28 +660,24 @@ def _prefixes(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
 def _machine_of(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) -> Machine | None:
     """Return the machine that a task's tags ask for."""
     prefixes = _prefixes(data, "resources_tag_prefix")
-    wanted: dict[str, Origin] = {}
+    wanted: dict[str, tuple[Node, int]] = {}
     for node in group.nodes:
-        mine: list[str] = []
         for index, tag in enumerate(node.tags):
-            prefix = next((prefix for prefix in prefixes if tag.startswith(prefix)), None)
-            if prefix is None:
+            if not tag.startswith(prefixes):
                 continue
-            name = tag.removeprefix(prefix)
-            at = node.origin / "tags" / index
+            name = tag.removeprefix(next(each for each in prefixes if tag.startswith(each)))
             if name not in planner.machines:
                 if planner.once("machine", name, node.name):
                     planner.problems.error(
                         "unknown-machine",
                         f"node '{node.name}' asks for the machine '{name}', which no `machines` "
                         "setting has",
-                        at,
+                        _place_of_tag(node, index),
                         fix=did_you_mean(name, planner.machines)
                         or "define it under `machines:` in the settings",
                     )
                 continue
-            mine.append(name)
-            wanted.setdefault(name, at)
+            wanted.setdefault(name, (node, index))
     if not wanted:
         return planner.machines.get(DEFAULT_MACHINE)
     names = sorted(wanted)
@@ -694,7 +690,7 @@ def _machine_of(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) ->
                     "machine-clash",
                     f"task '{group.name}' has the machines '{first.name}' and '{second.name}', "
                     f"which differ in their {clash}",
-                    wanted[second.name],
+                    _place_of_tag(*wanted[second.name]),
                     fix="give its nodes one machine, or take the group apart",
                 )
                 return None
@@ -707,11 +703,15 @@ def _machine_of(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]) ->
             f"task '{group.name}' has several machines, "
             + ", ".join(f"'{name}'" for name in names)
             + "; it gets the larger of each resource",
-            wanted[names[-1]],
+            _place_of_tag(*wanted[names[-1]]),
             fix="give its nodes one machine tag",
         )
     )
     return chosen
+
+
+def _place_of_tag(node: Node, index: int) -> Origin:
+    return node.origin / "tags" / index
 
 
 def _constants(
@@ -1100,16 +1100,19 @@ def contract(group: NodeGroup, pipeline: Pipeline) -> str:
         what: Any = (
             [action.path]
             if isinstance(action, Operator)
-            else [action.runner, action.target, list(action.command), dict(action.arguments)]
+            else [action.runner, action.target, action.command, _sorted(action.arguments)]
         )
-        formats = {}
+        formats: dict[str, str] = {}
         for name in (*node.inputs, *node.outputs):
             dataset = datasets.get(name)
             if dataset is not None and dataset.format is not None:
                 formats[name] = dataset.format
-        parts.append([node.name, what, list(node.inputs), list(node.outputs), formats])
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+        parts.append([node.name, what, node.inputs, node.outputs, _sorted(formats)])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _sorted(mapping: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(mapping.items()))
 
 
 def _default_args(planner: _Planner, drafts: Sequence[_Draft]) -> dict[str, Any]:
@@ -1126,14 +1129,13 @@ def _default_args(planner: _Planner, drafts: Sequence[_Draft]) -> dict[str, Any]
     layers = planner.settings.dag_layers
     of_dag = _arguments(planner, drafts[0].kind, planner.settings.for_dag(), layers, None)
     distinct = list({id(draft.arguments): draft.arguments for draft in drafts}.values())
+    in_all = set(distinct[0]).intersection(*distinct[1:])
     common: dict[str, Any] = {}
     for setting in planner.target.settings_for("task"):
         argument = planner.target.arguments.get(setting.name)
-        if argument is None:
+        if argument not in in_all:
             continue
         if setting.kinds is not None and not kinds <= setting.kinds:
-            continue
-        if any(argument not in arguments for arguments in distinct):
             continue
         values = [arguments[argument] for arguments in distinct]
         if argument in of_dag and any(_same(value, of_dag[argument]) for value in values):

@@ -212,6 +212,8 @@ class Settings:
         Yields:
             Path of the setting, which of the two sorts it is (`tags` or `nodes`), both layers.
         """
+        if not (self.by_node or any(self.by_tag) or any(self.by_task)):
+            return
         wanted = sorted(tags)
         final = [layer for level in self.by_task for layer in level.get(name, ())]
         final += self.top

@@ -209,6 +209,17 @@ class Target:
             and (argument := for_version(setting.argument, self.version)) is not None
         }
 
+    @cached_property
+    def signs_of_a_template(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What rendering changes wherever it stands in a text, and what at its end."""
+        facts = self.facts.get("templates")
+        if facts is None:
+            return (), ()
+        return (
+            (*facts["marks"], *facts["replaced"]),
+            (*facts["file_endings"], *facts["cut_off"]),
+        )
+
     def arguments_after(self, name: str) -> frozenset[str]:
         """Return the arguments that come behind the setting `name` in the target's order."""
         names = list(self.settings)
