@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dagforge.errors import Problem
+from dagforge.errors import Problem, visible
 
 # Nobody reads further, and one mistake can be in thousands of lines.
 MOST_SHOWN = 50
@@ -83,7 +83,8 @@ def as_github(problems: Iterable[Problem]) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    # A log is shown on a terminal too.
+    return visible(text).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
