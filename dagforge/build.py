@@ -41,6 +41,8 @@ from dagforge.write import RenderedFile
 
 T = TypeVar("T")
 R = TypeVar("R")
+Progress = Callable[[int, int], None]
+"""Takes the number of steps done and of all; each pipeline is read, planned and rendered."""
 DEFAULT_PIPELINE = "__default__"
 DEFAULT_TARGET = "airflow"
 
@@ -165,6 +167,7 @@ def build(
     render_files: bool = True,
     strict: bool = False,
     source: Source | None = None,
+    progress: Progress | None = None,
 ) -> Build:
     """Return the plans, and with `render_files` the files, that `request` asks for.
 
@@ -173,11 +176,14 @@ def build(
         render_files: False leaves the templates out.
         strict: warnings stop the run like errors.
         source: of `read_source`; read when None.
+        progress: told after each step.
 
     Raises:
         DagForgeError: with every problem that was found, warnings included.
     """
-    found = attempt(request, render_files=render_files, strict=strict, source=source)
+    found = attempt(
+        request, render_files=render_files, strict=strict, source=source, progress=progress
+    )
     found.raise_errors()
     return found
 
@@ -207,6 +213,7 @@ def attempt(
     render_files: bool = True,
     strict: bool = False,
     source: Source | None = None,
+    progress: Progress | None = None,
 ) -> Build:
     """Return as much as can be built, and every problem; otherwise as `build`.
 
@@ -218,8 +225,9 @@ def attempt(
     problems = _Kept()
     names = _choose(request, project, source.pipelines, problems)
     complete = set(names) == set(source.pipelines) and not request.selection
+    steps = _Steps(len(names) * (3 if render_files else 2), progress)
 
-    pipelines = list(_each(names, lambda name: load(name, conf), problems))
+    pipelines = list(_each(names, lambda name: load(name, conf), problems, steps))
     sections: Sections | None = None
     stages: list[Stages] = []
     with problems.stage():
@@ -232,7 +240,8 @@ def attempt(
             env=conf.env,
             problems=problems,
         )
-        stages += (each for each in _each(pipelines, compiling, problems) if each is not None)
+        planned = _each(pipelines, compiling, problems, steps)
+        stages += (each for each in planned if each is not None)
     with problems.stage():
         check([each.dag for each in stages])
     if complete and len(stages) == len(names):
@@ -244,7 +253,7 @@ def attempt(
         with problems.stage():
             free = [*sections.layers(names), *_own_layers(stages)]
             whole = len(stages) == len(names)
-            files += _render(stages, free, request, project, target, problems, whole=whole)
+            files += _render(stages, free, request, project, target, problems, steps, whole=whole)
     if strict:
         problems.found = [replace(problem, severity="error") for problem in problems.found]
     found = sorted(_once(problems.found), key=lambda problem: problem.severity != "error")
@@ -303,6 +312,7 @@ def _render(
     project: Project,
     target: Target,
     problems: _Kept,
+    steps: _Steps,
     *,
     whole: bool,
 ) -> list[RenderedFile]:
@@ -315,6 +325,7 @@ def _render(
         project: its facts.
         target: what is compiled for.
         problems: takes those of single files.
+        steps: counts the files.
         whole: all pipelines could be compiled.
     """
     team = _team_templates(request, project)
@@ -334,7 +345,7 @@ def _render(
             warn=problems.warn,
         )
 
-    rendered = list(_each(stages, render_one, problems))
+    rendered = list(_each(stages, render_one, problems, steps))
     whole = whole and len(rendered) == len(stages)
     own_templates = team is not None or request.jinja_file is not None
     # What a template that failed, or one for a pipeline that did, would have read is not known;
@@ -345,11 +356,29 @@ def _render(
     return [each.file for each in rendered]
 
 
-def _each(items: Iterable[T], stage: Callable[[T], R], problems: _Kept) -> Iterator[R]:
+def _each(
+    items: Iterable[T], stage: Callable[[T], R], problems: _Kept, steps: _Steps
+) -> Iterator[R]:
     """Yield what a stage makes of each item, and keep the problems of those that fail."""
     for item in items:
         with problems.stage():
             yield stage(item)
+        steps.take()
+
+
+@dataclass(slots=True)
+class _Steps:
+    """How far a run is."""
+
+    of: int
+    progress: Progress | None
+    done: int = 0
+
+    def take(self) -> None:
+        """Count one more and tell it."""
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.of)
 
 
 def _target(request: Request, project: Project) -> Target:

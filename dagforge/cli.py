@@ -11,7 +11,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,13 +22,15 @@ from dagforge import __version__
 from dagforge.errors import DagForgeError, OutputError, Problem, UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from dagforge.build import Build, Request
+    from dagforge.build import Build, Progress, Request
     from dagforge.write import WriteReport
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEBUG = "DAGFORGE_TRACEBACK"
 STAGES = ("pipeline", "groups", "settings", "plan")
 DEFAULT_OUTPUT = "dags"
+# About 50 pipelines, which take a second.
+STEPS_WITHOUT_BAR = 150
 
 FIRST_STEPS = """\
 DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
@@ -428,6 +430,27 @@ def say_more(found: Build, options: Mapping[str, Any]) -> None:
         )
 
 
+@contextlib.contextmanager
+def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
+    """Give what shows progress on a terminal where much is compiled, None elsewhere."""
+    told_to_a_program = options.get("message_format", "text") != "text"
+    if options.get("quiet") or told_to_a_program or not sys.stderr.isatty():
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        bar: Any = None
+
+        def progress(done: int, of: int) -> None:
+            nonlocal bar
+            if bar is None and of > STEPS_WITHOUT_BAR:
+                bar = click.progressbar(length=of, label="compiling", file=sys.stderr)
+                stack.enter_context(bar)
+            if bar is not None:
+                bar.update(done - bar.pos)
+
+        yield progress
+
+
 # --- commands
 
 
@@ -500,7 +523,8 @@ def create(**options: Any) -> None:
 
     _check_create(options)
     request = make_request(options)
-    found = build(request, strict=options["strict"])
+    with progress_bar(options) as progress:
+        found = build(request, strict=options["strict"], progress=progress)
     say_more(found, options)
     warnings = list(found.warnings)
     output = _output(request, found, options)
@@ -639,7 +663,9 @@ def validate(**options: Any) -> None:
 
     if not options["pipelines"]:
         options["every"] = True
-    found = build(make_request(options), strict=options["strict"])
+    request = make_request(options)
+    with progress_bar(options) as progress:
+        found = build(request, strict=options["strict"], progress=progress)
     say_more(found, options)
     tell(found.warnings, options)
     tasks = sum(len(dag.tasks) for dag in found.dags)
