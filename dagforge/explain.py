@@ -169,7 +169,8 @@ def _path_of(subject: Subject, rest: str) -> tuple[str, ...]:
         raise UsageError.of(
             "dag-setting",
             f"'{setting.name}' is a setting of the DAG, not of a task",
-            fix=f"dagforge explain {subject.stages.pipeline.name}.{'.'.join(path)}",
+            fix=f"dagforge explain {subject.stages.pipeline.name}."
+            + ".".join([*path, *([rest] if rest else [])]),
         )
     while rest:
         keys = _keys_at(subject.layers, path) | _schema_keys(setting, path[1:])

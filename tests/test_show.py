@@ -388,6 +388,9 @@ def test_a_pipeline_or_task_alone_lists_its_settings(ask: Callable[..., str]) ->
         ("data_science.split.schedule",
          "error: 'schedule' is a setting of the DAG, not of a task [dag-setting]\n"
          "  fix: dagforge explain data_science.schedule"),
+        ("data_science.train.machines.medium.limits.memory",
+         "error: 'machines' is a setting of the DAG, not of a task [dag-setting]\n"
+         "  fix: dagforge explain data_science.machines.medium.limits.memory"),
         ("data_science.machines.medum",
          "error: 'machines' has no 'medum' [unknown-setting]\n  fix: did you mean 'medium'?"),
         ("data_science.retries.more",
