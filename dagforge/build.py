@@ -239,6 +239,7 @@ def attempt(
             project=project.name,
             env=conf.env,
             problems=problems,
+            told=set(),
         )
         planned = _each(pipelines, compiling, problems, steps)
         stages += (each for each in planned if each is not None)
@@ -277,6 +278,7 @@ def _compile(
     project: str,
     env: str | None,
     problems: _Kept,
+    told: set[str],
 ) -> Stages | None:
     """Return one pipeline after each stage, up to its plan; None where there can be no plan.
 
@@ -294,7 +296,7 @@ def _compile(
     if groups is None or settings.lost:
         check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
         return None
-    dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn)
+    dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn, told=told)
     return Stages(pipeline, settings, groups, dag)
 
 

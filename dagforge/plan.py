@@ -225,12 +225,20 @@ class _Planner:
     kind_layers: dict[str, Layer] = field(default_factory=dict)
     arguments: dict[tuple[int, str, str | None], Mapping[str, Any]] = field(default_factory=dict)
     told: set[tuple[str, ...]] = field(default_factory=set)
+    told_in_run: set[str] = field(default_factory=set)
 
     def once(self, *key: str) -> bool:
         """Say whether this is the first time that somebody asks for `key`."""
         if key in self.told:
             return False
         self.told.add(key)
+        return True
+
+    def once_a_run(self, key: str) -> bool:
+        """Say whether `key` is asked for the first time in all plans of a run."""
+        if key in self.told_in_run:
+            return False
+        self.told_in_run.add(key)
         return True
 
 
@@ -242,6 +250,7 @@ def plan(
     project: str,
     env: str | None,
     warn: Warn,
+    told: set[str] | None = None,
 ) -> DagPlan:
     """Return the DAG that `groups` make with `settings`, on their target.
 
@@ -252,6 +261,7 @@ def plan(
         project: name of the project, the beginning of a dag_id.
         env: environment; None for base alone.
         warn: takes what is doubtful but no error.
+        told: what one warning says for all plans of a run, added to; None for a plan by itself.
 
     Raises:
         TargetError: with everything that the target cannot hold or that is missing for it.
@@ -262,6 +272,8 @@ def plan(
     planner = _Planner(
         pipeline, settings, target, problems, _context(settings, target, problems), {}, env
     )
+    if told is not None:
+        planner.told_in_run = told
     planner.machines = _machines(planner, dag_settings)
     if "annotations" in target.settings:
         planner.behind_annotations = target.arguments_after("annotations")
@@ -874,7 +886,7 @@ def _machine_unused(planner: _Planner, group: NodeGroup, data: Mapping[str, Any]
     prefixes = _prefixes(data, "resources_tag_prefix")
     for node in group.nodes:
         for index, tag in enumerate(node.tags):
-            if tag.startswith(prefixes) and planner.once("machine tags"):
+            if tag.startswith(prefixes) and planner.once_a_run("machine tags"):
                 # Where there are machines, they are the one place to point at for all pipelines.
                 machines = planner.settings.place(("machines",), planner.settings.dag_layers)
                 planner.problems.warn(

@@ -21,6 +21,17 @@ def says(root: Path, files: dict[str, str]) -> list[str]:
     return problems_of(root, {PIPELINES: ONE_TASK, **files}, target="prefect")
 
 
+def test_machine_tags_are_told_once_a_run(tmp_path: Path) -> None:
+    pipelines = """
+        one: {nodes: [{name: a, func: "m:f", tags: ["machine:small"]}]}
+        two: {nodes: [{name: b, func: "m:f", tags: ["machine:large"]}]}
+        """
+    assert problems_of(tmp_path, {PIPELINES: pipelines}, target="prefect", every=True) == [
+        f"{PIPELINES}:1:45: warning: machine tags such as 'machine:small' mean nothing: prefect "
+        "has no resources by task [cannot-express]"
+    ]
+
+
 @pytest.mark.parametrize(
     ("setting", "name"),
     [
