@@ -16,7 +16,7 @@ FACTS = """\
 project = "{name}"
 
 # What `dagforge create` writes for: airflow, airflow-k8s, airflow-gke or prefect.
-# target = "airflow-k8s"
+target = "airflow-k8s"
 # airflow-version = "3.3"
 
 # Where it writes to, and the environment (a folder in conf/) that it reads.

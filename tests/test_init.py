@@ -28,8 +28,9 @@ def test_a_new_project_compiles_and_is_up_to_date(
     monkeypatch.chdir(tmp_path)
     invoke(["init", "my shop"])
     monkeypatch.chdir("my shop")
-    invoke(["create", "--all", "--target", "airflow-k8s"])
-    invoke(["create", "--all", "--target", "airflow-k8s", "--check"])
+    invoke(["validate", "--strict"])
+    invoke(["create", "--all"])
+    invoke(["create", "--all", "--check"])
     assert sorted(path.name for path in Path("dags").glob("*.py")) == [
         "my_shop.py",
         "my_shop_data_processing.py",
@@ -71,7 +72,7 @@ def test_the_commented_facts_are_facts(tmp_path: Path) -> None:
     init_project(tmp_path, force=False)
     facts = tmp_path / "dagforge.toml"
     lines = facts.read_text(encoding="utf-8").splitlines()
-    assert sum(" = " in line and line.startswith("# ") for line in lines) == 8
+    assert sum(" = " in line and line.startswith("# ") for line in lines) == 7
     facts.write_text(
         "\n".join(line.removeprefix("# ") if " = " in line else line for line in lines),
         encoding="utf-8",
