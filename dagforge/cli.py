@@ -10,6 +10,7 @@ import contextlib
 import gc
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -86,6 +87,21 @@ class Commands(click.Group):
                 message = f"{error.message.rstrip('.')}; {fix}"
                 raise click.UsageError(message, ctx) from error
             raise
+
+
+class OfPipelines(click.Command):
+    """A command that takes pipelines by `-p`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; say how a pipeline is named where one stands alone."""
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            ctx.fail(
+                f"Got unexpected extra argument{'s' if len(left) > 1 else ''} ({' '.join(left)}); "
+                f"a pipeline is named with -p: -p {shlex.quote(','.join(left))}"
+            )
+        return left
 
 
 def completing(what: str, *, listed: bool = False) -> Callable[..., Any]:
@@ -474,7 +490,7 @@ def cli(context: click.Context) -> None:
         click.echo(FIRST_STEPS, nl=False)
 
 
-@cli.command()
+@cli.command(cls=OfPipelines)
 @pipeline_options
 @project_options
 @target_options
@@ -492,7 +508,11 @@ def cli(context: click.Context) -> None:
     help="Folder for the DAG files.  [default: dags]",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 3 when a file is not up to date.")
-@click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Write nothing; print what would change and exit 0, or 3 with --check.",
+)
 @click.option(
     "--verify", is_flag=True, help="Load the files in the real Airflow or Prefect afterwards."
 )
@@ -634,7 +654,8 @@ def _say_files(report: WriteReport, found: Build, output: Path, options: Mapping
     same = len(report.paths("unchanged"))
     if same and not options["verbose"]:
         say(f"{'unchanged':<10} {same} file{'s' if same != 1 else ''}", options)
-    if not (options["check"] or options["verify"]) and not options["quiet"]:
+    written = report.paths("created", "updated") and not options["check"]
+    if written and not (options["verify"] or options["quiet"]):
         click.echo(
             f"not loaded in the orchestrator: `dagforge verify {shown} --python PATH` does that",
             err=True,
@@ -647,7 +668,7 @@ def _shown(path: Path) -> str:
     return path.as_posix() if relative.startswith("..") else Path(relative).as_posix()
 
 
-@cli.command()
+@cli.command(cls=OfPipelines)
 @pipeline_options
 @project_options
 @target_options
@@ -902,8 +923,6 @@ def schema(target: str | None, kind: str) -> None:
 @quiet_option
 def init(folder: Path, force: bool, quiet: bool) -> None:
     """Start a project in FOLDER, with the spaceflights pipelines as an example."""
-    import shlex
-
     from dagforge.init import init_project
 
     _here()

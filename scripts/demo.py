@@ -19,6 +19,7 @@ TARGETS = {
     "airflow-gke": "the same on Google Kubernetes Engine",
     "prefect": "Prefect flows",
 }
+NEXT_STEP = "not loaded in the orchestrator: "
 SHOWN = Path("airflow-k8s/spaceflights_data_science.py")
 
 
@@ -52,7 +53,12 @@ def _dagforge(*arguments: str) -> int:
     """Run a command as a user would type it; return its exit status."""
     print("$ dagforge", *arguments, flush=True)
     command = [sys.executable, "-m", "dagforge", *arguments]
-    return subprocess.run(command, cwd=PROJECT).returncode
+    done = subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, encoding="utf-8")
+    told = done.stderr.splitlines(keepends=True)
+    # The demo is no place to go on in, README.md is.
+    sys.stderr.write("".join(line for line in told if not line.startswith(NEXT_STEP)))
+    sys.stderr.flush()
+    return done.returncode
 
 
 def excerpt(lines: Sequence[str]) -> list[str]:

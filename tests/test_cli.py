@@ -260,13 +260,12 @@ def test_help_of_every_command(command: str) -> None:
 def test_create_then_nothing_to_do(root: Path) -> None:
     write_project(root, GOOD)
     assert run("create") == Ran(0, "created    dags/shop_etl.py  (2 tasks)\n", NOT_LOADED)
-    assert run("create") == Ran(0, "unchanged  1 file\n", NOT_LOADED)
+    assert run("create") == Ran(0, "unchanged  1 file\n", "")
     assert run("create", "-q") == Ran(0, "", "")
     verbose = run("create", "-v")
     assert verbose.out == "unchanged  dags/shop_etl.py  (2 tasks)\n"
     assert verbose.err == (
         f"project shop in {root.as_posix()}, environment base, target airflow (Airflow 3.3)\n"
-        + NOT_LOADED
     )
     assert run("create", "--check") == Ran(0, "unchanged  1 file\n", "")
 
@@ -290,6 +289,38 @@ def test_a_diff_is_printed_and_nothing_written(root: Path) -> None:
     assert not (root / "dags").exists()
     run("create")
     assert run("create", "--diff").out == ""
+
+
+def test_a_diff_with_a_check_ends_with_3(root: Path) -> None:
+    write_project(root, GOOD)
+    run("create")
+    assert run("create", "--check", "--diff") == Ran(0, "", "")
+    run("create", "--params", "retries=7")
+    ran = run("create", "--check", "--diff")
+    assert ran.code == 3
+    assert ran.out.startswith("--- a/dags/shop_etl.py\n+++ b/dags/shop_etl.py\n")
+    assert '-    default_args={"retries": 7},\n' in ran.out
+    assert "[stale-file]" in ran.err
+    assert run("create", "--diff") == Ran(0, ran.out, "")
+
+
+def test_the_step_after_create_is_told_where_something_was_written(root: Path) -> None:
+    write_project(root, GOOD)
+    assert run("create").err == NOT_LOADED
+    assert run("create").err == ""
+    assert run("create", "--params", "retries=7").err == NOT_LOADED
+    assert run("create", "--diff").err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "option"), [(["etl"], "-p etl"), (["a b", "c"], "-p 'a b,c'"), (["x"], "-p x")]
+)
+def test_a_pipeline_without_its_option(root: Path, words: list[str], option: str) -> None:
+    write_project(root, GOOD)
+    for command in ("create", "validate"):
+        ran = run(command, *words)
+        assert ran.code == 2
+        assert ran.err.endswith(f"({' '.join(words)}); a pipeline is named with -p: {option}\n")
 
 
 def test_validate(root: Path) -> None:

@@ -15,7 +15,9 @@ def test_demo_writes_three_files_for_each_target(
     assert main(tmp_path) == 0
     for target in TARGETS:
         assert len(list((tmp_path / target).glob("*.py"))) == 3
-    lines = capfd.readouterr().out.splitlines()
+    told = capfd.readouterr()
+    assert "dagforge verify" not in told.out + told.err
+    lines = told.out.splitlines()
     assert len(lines) < 110, "two screens"
     assert "    with DAG(" in lines
     assert "        split >> [train_model_node, evaluate_model_node]" in lines
