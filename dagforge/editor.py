@@ -61,8 +61,16 @@ _NODE: Schema = {
         "command": {
             "type": "array",
             "minItems": 1,
-            "items": {"type": "string"},
-            "description": "The words of a command to run; no shell reads them.",
+            "items": {
+                "type": ["string", "object"],
+                "properties": {
+                    "literal": {"type": "string", "description": "Text that is no template."}
+                },
+                "required": ["literal"],
+                "additionalProperties": False,
+            },
+            "description": "The words of a command to run; no shell reads them. They are Airflow "
+            "templates; {literal: text} is not.",
             "examples": [["python", "-m", "shop.report"]],
         },
         "operator": {

@@ -20,13 +20,14 @@ class Work:
     Attributes:
         runner: who runs it: `function` (`target` is `module:function`) or `command`.
         target: what is run, in the runner's own spelling; empty for a command.
-        command: the words of a command, not read by a shell.
+        command: the words of a command, not read by a shell; `{literal: text}` is text that the
+            orchestrator must not read as a template.
         arguments: dataset of each function argument by name; empty when they go by position.
     """
 
     runner: str
     target: str = ""
-    command: tuple[str, ...] = ()
+    command: tuple[str | Mapping[str, str], ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 

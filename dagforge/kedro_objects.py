@@ -294,7 +294,8 @@ def _kedro_node(node: Node) -> KedroNode:
 def _function(node: Node) -> Function:
     action = node.action
     if isinstance(action, Work):
-        path = action.target or (action.command[0] if action.command else "")
+        first = action.command[0] if action.command else ""
+        path = action.target or (first if isinstance(first, str) else first["literal"])
     else:
         path = action.path
     module, _, name = path.replace(":", ".").rpartition(".")

@@ -223,7 +223,10 @@ class _NodeReader:
             self._error("command-word", f"'command' of {self.what} is empty", "command")
             return None
         good = True
-        for index, word in enumerate(command):
+        for index, each in enumerate(command):
+            # What is no template of the orchestrator's, as in a setting.
+            is_literal = isinstance(each, dict) and set(each) == {"literal"}
+            word = each["literal"] if is_literal else each
             if not isinstance(word, str):
                 what = f"a word in 'command' of {self.what}"
                 wrong_type(what, word, "text", at / index, self.problems)
