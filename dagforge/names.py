@@ -68,6 +68,9 @@ def identifier(text: str, fallback: str = "task", max_length: int = IDENTIFIER_L
     """Return a Python name made from `text`, ASCII and in lower case where it was none before."""
     # A word that is an identifier already stays as it is, capitals too.
     name = text if text.isidentifier() and text.isascii() else slug(text, "_")
+    if name.startswith("__") and name.endswith("__"):
+        # Python's own: whoever binds `__file__` hides where the module came from.
+        name = f"{fallback}_{stripped}" if (stripped := name.strip("_")) else ""
     if not name:
         name = f"{fallback}_{digest(text)}"
     if name[0].isdigit():

@@ -44,6 +44,7 @@ def test_pod_names_are_dns_labels_that_leave_room_for_a_suffix() -> None:
         (["class", "match", "print"], ["class_", "match_", "print"]),
         (["1st", "żółw"], ["task_1st", "zolw"]),
         (["DAG"], ["DAG_c2e154fb"]),
+        (["__file__", "__x"], ["task_file", "__x"]),
         (["n" * 51], ["n" * 41 + "_9feeed8a"]),
         (["n" * 50], ["n" * 50]),
     ],

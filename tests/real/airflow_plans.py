@@ -106,10 +106,32 @@ def ask(version: str, files: Sequence[PlannedFile], home: Path) -> dict[str, Any
         names["dag"].update(file.dag.arguments)
         for task in file.dag.tasks:
             names["task"].update(arguments_of(task, file.dag))
+    paths = [str(file.path) for file in files]
+    return ask_probe(version, paths, {name: sorted(found) for name, found in names.items()}, home)
+
+
+def ask_probe(
+    version: str,
+    paths: Sequence[str],
+    arguments: Mapping[str, Sequence[str]],
+    home: Path,
+    *,
+    pods: bool = True,
+) -> dict[str, Any]:
+    """Return what a real Airflow says of files, by path.
+
+    Args:
+        version: major.minor.
+        paths: of the files.
+        arguments: names of those to tell of each DAG (`dag`) and of each task (`task`).
+        home: folder for Airflow.
+        pods: build the pods that tasks would request.
+    """
     question = {
-        "files": [str(file.path) for file in files],
-        "arguments": {name: sorted(found) for name, found in names.items()},
+        "files": list(paths),
+        "arguments": dict(arguments),
         "context": dict(CONTEXT),
+        "pods": pods,
     }
     variables = {
         **os.environ,
@@ -194,7 +216,7 @@ def agrees(planned: Any, found: Any, dag: DagPlan) -> bool:
             and all(agrees(*pair, dag) for pair in zip(planned, found, strict=True))
         )
     expected = _plain(planned)
-    return type(expected) is type(found) and bool(expected == found)
+    return type(expected) is type(found) and repr(expected) == repr(found)
 
 
 def _is_of(planned: Reference | Instance, found: Any, dag: DagPlan) -> bool:

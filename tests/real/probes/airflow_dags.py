@@ -2,12 +2,13 @@
 
 Runs inside a real Airflow, so it uses nothing but that and the standard library. Standard input is
 
-    {"files": [path], "arguments": {"dag": [name], "task": [name]}, "context": {name: value}}
+    {"files": [path], "arguments": {"dag": [name], "task": [name]}, "context": {name: value},
+     "pods": bool}
 
 The answer holds for each file the errors of loading it, the warnings that it raised itself and its
 DAGs: the named arguments, the next runs, and for each task its class, what follows it, the named
 arguments as they were loaded (`loaded`) and when Airflow has rendered its fields with `context`
-(`rendered`), and the pod that it would request. `encode` says how values are written.
+(`rendered`), and with `pods` the pod that it would request. `encode` says how values are written.
 """
 
 from __future__ import annotations
@@ -202,17 +203,23 @@ def pod_of(task: Any, context: dict[str, Any]) -> Any:
     return ApiClient().sanitize_for_serialization(pod)
 
 
-def describe_task(task: Any, names: list[str], values: dict[str, Any]) -> dict[str, Any]:
+def describe_task(task: Any, asked: dict[str, Any]) -> dict[str, Any]:
     """Return what a task is, before and after Airflow has rendered its fields."""
+    names = asked["arguments"]["task"]
     found: dict[str, Any] = {
         "operator": type(task).__name__,
         "downstream": sorted(task.downstream_task_ids),
         "loaded": {name: argument(task, name) for name in names},
     }
-    context = context_of(task, values)
-    task.render_template_fields(context)
+    context = context_of(task, asked["context"])
+    try:
+        task.render_template_fields(context)
+    except Exception:
+        fields = {name: argument(task, name) for name in task.template_fields}
+        raise RuntimeError(f"{task!r} has a field that cannot be rendered: {fields}") from None
     found["rendered"] = {name: argument(task, name) for name in names}
-    found["pod"] = pod_of(task, context) if hasattr(task, "build_pod_request_obj") else None
+    in_pod = asked["pods"] and hasattr(task, "build_pod_request_obj")
+    found["pod"] = pod_of(task, context) if in_pod else None
     return found
 
 
@@ -220,7 +227,7 @@ def describe(path: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Return what a file holds."""
     bag = new_bag()
     dags = bag.process_file(path, only_if_updated=False)
-    names, context = asked["arguments"], asked["context"]
+    names = asked["arguments"]
     own = f"{path}:"
     return {
         "errors": list(bag.import_errors.values()),
@@ -230,9 +237,7 @@ def describe(path: str, asked: dict[str, Any]) -> dict[str, Any]:
                 "arguments": {name: argument(dag, name) for name in names["dag"]},
                 "timetable": type(dag.timetable).__name__,
                 "runs": next_runs(dag),
-                "tasks": {
-                    task.task_id: describe_task(task, names["task"], context) for task in dag.tasks
-                },
+                "tasks": {task.task_id: describe_task(task, asked) for task in dag.tasks},
             }
             for dag in dags
         },
