@@ -10,7 +10,7 @@ import hashlib
 import keyword
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import NewType
 
@@ -55,13 +55,32 @@ def pod_names(dag_id: str, tasks: Iterable[str]) -> dict[str, PodName]:
     """
     plain = {task: "-".join(part for part in (slug(dag_id), slug(task)) if part) for task in tasks}
     count = Counter(plain.values())
+    kept = {
+        task: name
+        for task, name in plain.items()
+        if name and len(name) <= POD_NAME_LENGTH and (count[name] == 1 or slug(task) == task)
+    }
+    used = set(kept.values())
     names: dict[str, PodName] = {}
     for task, name in plain.items():
-        if not name or len(name) > POD_NAME_LENGTH or (count[name] > 1 and slug(task) != task):
-            start = (name or "pod")[: POD_NAME_LENGTH - 9].rstrip("-")
-            name = f"{start}-{digest(f'{dag_id}/{task}')}"
-        names[task] = PodName(name)
+        chosen = kept.get(task)
+        if chosen is None:
+            marks = _marks(f"{dag_id}/{task}")
+            marked = (_marked(name or "pod", mark, POD_NAME_LENGTH, "-") for mark in marks)
+            chosen = next(each for each in marked if each not in used)
+            used.add(chosen)
+        names[task] = PodName(chosen)
     return names
+
+
+def _marks(text: str) -> Iterator[str]:
+    """Yield hex digits of the text, more of them each time: somebody may be called so already."""
+    return (digest(text, length) for length in (8, 12, 16, 24))
+
+
+def _marked(name: str, mark: str, max_length: int, separator: str) -> str:
+    """Return a name with a mark at its end."""
+    return f"{name[: max_length - 1 - len(mark)].rstrip(separator)}{separator}{mark}"
 
 
 def identifier(text: str, fallback: str = "task", max_length: int = IDENTIFIER_LENGTH) -> str:
@@ -77,12 +96,7 @@ def identifier(text: str, fallback: str = "task", max_length: int = IDENTIFIER_L
         name = f"{fallback}_{name}"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         name += "_"
-    return name if len(name) <= max_length else _marked(name, text, max_length)
-
-
-def _marked(name: str, text: str, max_length: int) -> str:
-    """Return a Python name with eight hex digits of `text` at its end."""
-    return f"{name[: max_length - 9].rstrip('_')}_{digest(text)}"
+    return name if len(name) <= max_length else _marked(name, digest(text), max_length, "_")
 
 
 def identifiers(
@@ -109,12 +123,19 @@ def identifiers(
     count = Counter(wanted.values())
     plain = {text for text, name in wanted.items() if count[name] == 1 or text == name}
     taken = {*reserved, *(name + suffix for name in count for suffix in suffixes)}
-    return {
-        text: Identifier(
-            name if text in plain and name not in taken else _marked(name, text, max_length)
-        )
-        for text, name in wanted.items()
-    }
+    kept = {text: wanted[text] for text in plain if wanted[text] not in taken}
+    used = {*taken, *kept.values()}
+    names: dict[str, Identifier] = {}
+    for text, name in wanted.items():
+        chosen = kept.get(text)
+        if chosen is None:
+            marked = (_marked(name, mark, max_length, "_") for mark in _marks(text))
+            chosen = next(
+                each for each in marked if used.isdisjoint({each, *(each + s for s in suffixes)})
+            )
+            used |= {chosen, *(chosen + suffix for suffix in suffixes)}
+        names[text] = Identifier(chosen)
+    return names
 
 
 def module_stem(dag_id: str) -> str:

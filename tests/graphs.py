@@ -32,6 +32,10 @@ class Lines:
                 return SourceLocation(FILE, 1, 1)
         raise KeyError(path)
 
+    @property
+    def file(self) -> str:
+        return FILE
+
 
 GROUPING = Origin(Lines(), ("grouping",))
 
