@@ -309,7 +309,8 @@ def _joins(char: str) -> bool:
     return char.isalnum() or char in "_\"'" or not char.isascii()
 
 
-_OPENING = re.compile(r"#[^\n]*|([A-Za-z]*)(\"\"\"|'''|\"|')")
+# Tried where a word begins, not at each of its letters.
+_OPENING = re.compile(r"#[^\n]*|(?<![A-Za-z])([A-Za-z]*)(\"\"\"|'''|\"|')")
 _CLOSING = {
     quotes: re.compile(rf"\\.|{quotes}" + (r"|\n" if len(quotes) == 1 else ""), re.DOTALL)
     for quotes in ('"""', "'''", '"', "'")
