@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagforge.errors import did_you_mean, suggest
-from dagforge.schema import describe, is_object, quote
+from dagforge.schema import describe, is_object, quote, untold
 from dagforge.target import Setting, Target, for_version, version_key
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 
@@ -116,18 +116,7 @@ def _check_known(setting: Setting, value: Any, context: Context, report: Report)
 
 
 def _plain(setting: Setting, value: Any, context: Context, report: Report) -> Any:
-    return templated_value(value, context, report) if setting.templated else _untold(value)
-
-
-def _untold(value: Any) -> Any:
-    """Return a value whose `{literal: ...}` are just their text: nothing reads templates here."""
-    if isinstance(value, dict):
-        if set(value) == {"literal"} and isinstance(value["literal"], str):
-            return value["literal"]
-        return {key: _untold(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_untold(inner) for inner in value]
-    return value
+    return templated_value(value, context, report) if setting.templated else untold(value)
 
 
 def templated_value(
@@ -718,7 +707,7 @@ def _field(
 def _pod(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     # Only its form is looked at; what is passed on is the YAML itself.
     kubernetes_model("V1Pod", value, context, _without_missing(report), rendered=False)
-    pod = templated_value(value, context, report) if setting.templated else _untold(value)
+    pod = templated_value(value, context, report) if setting.templated else untold(value)
     spec = pod.get("spec")
     if isinstance(spec, dict):
         own = {"name": context.container}

@@ -177,12 +177,17 @@ def _check_image(image: str, built: bool, settings: Settings, problems: Problems
 
 
 def _parameters(
-    given: Mapping[str, Any], settings: Settings, problems: Problems
+    given: Mapping[str, Any] | object, settings: Settings, problems: Problems
 ) -> dict[str, Parameter]:
     def report(name: str, message: str, fix: str) -> None:
         at = settings.place(("parameters", name), settings.dag_layers)
         problems.error("wrong-value", message, at, fix=fix, at_key=True)
 
+    if not isinstance(given, Mapping):
+        at = settings.place(("parameters",), settings.dag_layers)
+        message = "the parameters of a flow are its signature, and cannot come from an object"
+        problems.error("wrong-type", message, at, fix="write them one by one")
+        return {}
     taken = settings.target.facts.get("reserved_parameters", ())
     parameters: dict[str, Parameter] = {}
     for name, value in given.items():

@@ -23,10 +23,13 @@ from dagforge.errors import (
     suggest,
 )
 from dagforge.ir import Grouping, Node, Pipeline
+from dagforge.schema import untold
 from dagforge.target import Setting, Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
 GROUPING_SETTINGS = frozenset({"grouping", "grouping_prefix", "group_names"})
+# Where nothing looks for templates or objects, `{literal: text}` is the text itself.
+LITERAL_IS_TEXT = (None, "duration", "date", "schedule", "timezone", "machines")
 GROUPINGS = ("tags", "namespace", "memory", "module", "none")
 ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}))
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
@@ -622,6 +625,9 @@ def make_layer(
                 return
             values["vars"] = {**values.get("vars", {}), **value}
             return
+        setting = target.settings[canonical]
+        if setting.value in LITERAL_IS_TEXT and not setting.templated:
+            value = untold(value)
         values[canonical] = value
         if path != (canonical,):
             written[canonical] = path
@@ -630,7 +636,7 @@ def make_layer(
         if name in (FOR_TAGS, FOR_TASKS):
             problems.error(
                 "dag-setting",
-                f"'{name}' cannot stand in {label}, which holds for every task",
+                f"'{name}' cannot stand in {label}",
                 None if origin is None else origin / name,
                 fix="put it under `default:` or a pipeline's name in a settings file",
                 at_key=True,

@@ -39,6 +39,22 @@ def is_object(value: object) -> bool:
     )
 
 
+def is_literal(value: object) -> bool:
+    """Say whether a value is spelled `{literal: text}`: text that is no template."""
+    return isinstance(value, dict) and set(value) == {"literal"} and type(value["literal"]) is str
+
+
+def untold(value: Any) -> Any:
+    """Return a value whose `{literal: ...}` are just their text: nothing reads templates here."""
+    if isinstance(value, dict):
+        if is_literal(value):
+            return value["literal"]
+        return {key: untold(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [untold(inner) for inner in value]
+    return value
+
+
 def plain(value: Any) -> Any:
     """Return a value as the schema sees it: `{literal: text}` is its text.
 
@@ -53,7 +69,7 @@ def _plain(value: Any, merged: bool) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return 0.5
     if isinstance(value, dict):
-        if set(value) == {"literal"}:
+        if is_literal(value):
             return value["literal"]
         return {
             key: _plain(inner, merged)
@@ -97,7 +113,7 @@ def check_types(data: Mapping[str, Any], target: Target) -> Iterator[Finding]:
 def _at(data: Any, path: Iterable[str | int]) -> Any:
     for part in path:
         data = data[part]
-        if isinstance(data, dict) and set(data) == {"literal"}:
+        if is_literal(data):
             data = data["literal"]
     return data
 
