@@ -22,6 +22,7 @@ from benchmarks.others import read_answer, write_by_hand, write_for_dag_factory,
 from benchmarks.projects import write_project
 
 ROOT = Path(__file__).parents[1]
+DAGFORGE = Path(sys.executable).with_name("dagforge")
 IMPORTS = "import click, jinja2, yaml, slugify"
 LOAD = """\
 import pathlib, sys, yaml
@@ -41,13 +42,12 @@ class Bench:
         self.variables = {
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
-            "PYTHONPATH": str(ROOT),
             "DO_NOT_TRACK": "1",
         }
 
     def create(self, project: Path, *options: str, fresh: bool = True) -> Command:
         """Return `dagforge create` for a project, into an empty folder if `fresh`."""
-        words = [sys.executable, "-m", "dagforge", "create", *options]
+        words = [DAGFORGE, "create", *options]
         prepare = partial(shutil.rmtree, project / "dags", ignore_errors=True) if fresh else None
         return Command("dagforge create", words, project, self.variables, prepare or (lambda: None))
 
@@ -123,7 +123,7 @@ def dagbag(bench: Bench) -> None:
     ours = bench.folder / "dags" / "ours"
     words = ["--target", "airflow", "--airflow-version", "3.3", "--output-dir", str(ours)]
     subprocess.run(
-        [sys.executable, "-m", "dagforge", "create", "--all", "--quiet", *words],
+        [DAGFORGE, "create", "--all", "--quiet", *words],
         cwd=project,
         env={**os.environ, **bench.variables},
         check=True,
