@@ -25,10 +25,12 @@ SCALARS = (
     *('"0 0 31 2 *"', '"R * * * *"', "5m", "P1Y", "Europe/Warsaw", "[]", "{}", "[[]]", "{a: b}"),
     *("{import: os}", '{import: "os:path"}', '{call: "a:B", args: {x: {import: 5}}}', "{call: 5}"),
     *('{literal: "{{ x }}"}', "{literal: [1]}", '"{{ ds }}"', '"{{ ds"', '"{% if %}"', "${env:X}"),
-    *("*a", "&a b", "&a [*a]", "!!python/name:os.system", "|", ">-", '"', "'", "]", "}", ", ,", "<<"),
+    *("*a", "&a b", "&a [*a]", "!!python/name:os.system", "|", ">-"),
+    *('"', "'", "]", "}", ", ,", "<<"),
     *('"\\0"', '"\\e[31m"', '"\\u202e"', '"a\\nb"', "zażółć", "数据", "🚀", "../x", "a/b", "-p"),
     *("class", "None", "dag", "data_science", "split_data_node", "model_input_table", "params:x"),
-    *('["airflow:split", "airflow:x"]', '[machine:big]', "airflow:split", "x" * 300, '"' + "y" * 70),
+    *('["airflow:split", "airflow:x"]', '[machine:big]', "airflow:split", "x" * 300),
+    '"' + "y" * 70,
 )  # fmt: skip
 
 

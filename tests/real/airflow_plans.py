@@ -228,7 +228,7 @@ def _is_of(planned: Reference | Instance, found: Any, dag: DagPlan) -> bool:
         # A name may stand for any object; of one that is no class or function only that is known.
         return "call" in found or str(found.get("import", "")).rpartition(".")[2] == name
     if "model" in found:
-        return found["model"] == name
+        return bool(found["model"] == name)
     attributes = found.get("args", {})
     return found.get("call") == name and all(
         agrees(value, attributes[key], dag)

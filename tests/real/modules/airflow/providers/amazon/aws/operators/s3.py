@@ -10,7 +10,7 @@ except ImportError:
     from airflow.models.baseoperator import BaseOperator
 
 
-class S3ListOperator(BaseOperator):  # type: ignore[misc]  # Airflow is not installed here
+class S3ListOperator(BaseOperator):
     """The signature and template fields of the provider's operator of this name."""
 
     template_fields = ("bucket", "prefix", "delimiter")
