@@ -300,7 +300,8 @@ class _Explanation:
             return None
         shown = self._line(self.row)[self.column : self.column + 2]
         if "unknown escape" not in self.says:
-            return self._at(self.row, self.column, "this escape stands for no character")
+            message = "this escape stands for no character"
+            return self._at(self.row, self.column, message, "write the character itself")
         return self._at(
             self.row,
             self.column,
