@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shlex
@@ -591,3 +592,126 @@ def test_interrupted_while_reading(project: Path) -> None:
     ran = ended(process)
     assert (ran.exit, ran.out, ran.err) == (130, "", "\ninterrupted\n")
     assert snapshot(project) == before
+
+
+# --- problems told to a program
+
+WRONG = {
+    SETTINGS: 'default:\n  retries: "100%"\n  owner: 5\n  "a,b:c\\nd": 1\n',
+    PIPELINES: ONE_PIPELINE.replace("inputs: raw", "inputs: rwa"),
+}
+NOTE = "not loaded in the orchestrator: `dagforge verify dags --python PATH` does that\n"
+DOUBTFUL = {SETTINGS: "default:\n  sla: 5m\n"}
+
+
+def test_errors_as_json(project: Path) -> None:
+    make_project(project, WRONG)
+    ran = run("create", "--message-format", "json")
+    assert (ran.exit, ran.err) == (1, "")
+    problems = json.loads(ran.out)["problems"]
+    assert [(p["code"], p["severity"], p["file"], p["line"], p["column"]) for p in problems] == [
+        ("unknown-dataset", "error", "conf/base/pipelines.yml", 4, 53),
+        ("wrong-type", "error", "conf/base/airflow.yml", 3, 10),
+        ("wrong-type", "error", "conf/base/airflow.yml", 2, 12),
+        ("unknown-setting", "error", "conf/base/airflow.yml", 4, 3),
+    ]
+    assert set(problems[0]) == {"code", "severity", "message", "file", "line", "column", "fix"}
+    assert (
+        problems[0]["fix"] == "did you mean 'raw', written by 'load' (conf/base/pipelines.yml:3)?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "code", "status", "warnings"),
+    [
+        ({}, (), 0, "created", 0),
+        (DOUBTFUL, (), 0, "created", 1),
+        ({}, ("--check",), 3, "missing", 0),
+        ({}, ("--diff",), 0, "created", 0),
+    ],
+    ids=["written", "with a warning", "checked", "compared"],
+)
+def test_results_as_json(
+    files: Mapping[str, str],
+    arguments: tuple[str, ...],
+    code: int,
+    status: str,
+    warnings: int,
+    project: Path,
+) -> None:
+    make_project(project, files)
+    ran = run("create", "--message-format", "json", *arguments)
+    assert (ran.exit, ran.err) == (code, NOTE if code == 0 and not arguments else "")
+    result = json.loads(ran.out)
+    assert result["target"] == "airflow"
+    assert result["files"] == [{"path": "project_etl.py", "status": status}]
+    severities = [problem["severity"] for problem in result["problems"]]
+    assert severities.count("warning") == warnings
+
+
+def test_errors_for_github(project: Path) -> None:
+    make_project(project, WRONG)
+    ran = run("create", "--message-format", "github")
+    assert (ran.exit, ran.err) == (1, "")
+    place = "file=conf/base/{}.yml,line={},col={},title={}"
+    assert ran.out.splitlines() == [
+        f"::error {place.format('pipelines', 4, 53, 'unknown-dataset')}::node 'clean' reads 'rwa', "
+        "which nothing writes%0Afix: did you mean 'raw', written by 'load' "
+        "(conf/base/pipelines.yml:3)?",
+        f"::error {place.format('airflow', 3, 10, 'wrong-type')}::'owner' must be text, not the "
+        'number 5%0Afix: quote it: "5"',
+        f"::error {place.format('airflow', 2, 12, 'wrong-type')}::'retries' must be a whole "
+        "number, not the text '100%25'",
+        f"::error {place.format('airflow', 4, 3, 'unknown-setting')}::there is no setting "
+        "'a,b:c%0Ad', and no template reads such a variable%0Afix: put it under `vars:`, or "
+        "remove it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "arguments", "levels"),
+    [
+        ({}, (), []),
+        (DOUBTFUL, (), ["warning"]),
+        (WRONG, (), ["error"] * 4),
+        ({}, ("--check",), ["error"]),
+        ({}, ("--env", "prod"), ["error"]),
+    ],
+    ids=["nothing wrong", "doubtful", "wrong", "stale", "no place"],
+)
+def test_sarif(
+    files: Mapping[str, str], arguments: tuple[str, ...], levels: list[str], project: Path
+) -> None:
+    make_project(project, files)
+    ran = run("create", "--message-format", "sarif", *arguments)
+    assert ran.err == ("" if "error" in levels else NOTE)
+    log = json.loads(ran.out)
+    assert (log["version"], log["$schema"]) == (
+        "2.1.0",
+        "https://json.schemastore.org/sarif-2.1.0.json",
+    )
+    (one,) = log["runs"]
+    assert one["tool"]["driver"]["name"] == "dagforge"
+    rules = [rule["id"] for rule in one["tool"]["driver"]["rules"]]
+    assert rules == sorted(set(rules))
+    assert [result["level"] for result in one["results"]] == levels
+    for result in one["results"]:
+        assert set(result) <= {"ruleId", "ruleIndex", "level", "message", "locations"}
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+        assert result["message"]["text"]
+        for place in result.get("locations", ()):
+            physical = place["physicalLocation"]
+            uri = physical["artifactLocation"]["uri"]
+            assert re.fullmatch(r"[A-Za-z0-9._~/%-]+", uri), uri
+            assert not uri.startswith("/")
+            for key, number in physical.get("region", {}).items():
+                assert key in ("startLine", "startColumn")
+                assert number >= 1
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+def test_the_command_line_itself_is_wrong(form: str, project: Path) -> None:
+    # click has not read the options when it stops: whatever the form, a person reads this.
+    ran = run("create", "--message-format", form, "--nonsense")
+    assert (ran.exit, ran.out) == (2, "")
+    assert "No such option '--nonsense'" in ran.err
