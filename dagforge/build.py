@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dagforge.check import check
-from dagforge.conf import Conf, Project, read_conf, read_project, shown_path
+from dagforge.conf import BASE, Conf, Project, read_conf, read_project, shown_path
 from dagforge.errors import (
     DagForgeError,
     LoadError,
@@ -340,7 +340,7 @@ def _render(
             each.settings,
             templates,
             project=project.name,
-            command=command_of(request, each.dag, target),
+            command=command_of(request, each.dag, target, project),
             jinja_file=request.jinja_file,
             root=request.root,
             selection=request.selection,
@@ -440,11 +440,14 @@ def _once(found: Sequence[Problem]) -> list[Problem]:
     return list({str(problem): problem for problem in found}.values())
 
 
-def command_of(request: Request, dag: DagPlan, target: Target) -> str:
+def command_of(request: Request, dag: DagPlan, target: Target, project: Project) -> str:
     """Return the one command that remakes a file, the same however it was first asked for."""
     words = ["dagforge", "create", "--pipeline", dag.pipeline.name]
-    if dag.env is not None:
-        words += ["--env", dag.env]
+    conf = request.root / (request.conf or project.conf)
+    if os.path.normpath(conf) != os.path.normpath(request.root / project.conf):
+        words += ["--conf", _relative(conf, request.root)]
+    if dag.env is not None or project.env is not None:
+        words += ["--env", dag.env or BASE]
     words += ["--target", target.name]
     if "version_setting" in target.facts:
         words += [f"--{target.facts['version_setting'].replace('_', '-')}", target.version]

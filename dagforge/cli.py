@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import re
 import shlex
@@ -24,7 +25,9 @@ from dagforge.errors import DagForgeError, OutputError, Problem, UsageError, Ver
 
 if TYPE_CHECKING:
     from dagforge.build import Build, Progress, Request
+    from dagforge.project import Project
     from dagforge.write import WriteReport
+    from dagforge.written import Planned
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEBUG = "DAGFORGE_TRACEBACK"
@@ -540,6 +543,7 @@ def create(**options: Any) -> None:
     """
     from dagforge.build import build
     from dagforge.write import StaleOutputError, WriteMode, write
+    from dagforge.written import Planned
 
     _check_create(options)
     request = make_request(options)
@@ -547,7 +551,7 @@ def create(**options: Any) -> None:
         found = build(request, strict=options["strict"], progress=progress)
     say_more(found, options)
     warnings = list(found.warnings)
-    output = _output(request, found, options)
+    output = _output(request, found.project, options)
     mode = WriteMode(
         check=options["check"],
         diff=options["diff"],
@@ -575,7 +579,7 @@ def create(**options: Any) -> None:
     if options["diff"]:
         _say_diff(report, options)
     if options["verify"] and written:
-        _verify(found, output, options, warnings)
+        _verify([Planned(found.target, found.dags)], output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))
     if not options["diff"]:
         _say_files(report, found, output, options)
@@ -615,17 +619,17 @@ def _check_create(options: Mapping[str, Any]) -> None:
     if options["dag_id"] and several:
         raise click.UsageError("--dag-id names one DAG, but several pipelines are asked for")
     part = [name for name in ("tags", "nodes", "from_nodes", "to_nodes") if options[name]]
-    if part and not options["dag_id"]:
+    if part and not options["dag_id"] and "dag_id" not in parse_params(options["params"]):
         raise click.UsageError(
             f"--{part[0].replace('_', '-')} makes a DAG of its own, which needs --dag-id (or "
             "define it: `nightly: {select: {from: PIPELINE, tags: [...]}}` in pipelines.yml)"
         )
 
 
-def _output(request: Request, found: Build, options: Mapping[str, Any]) -> Path:
+def _output(request: Request, project: Project, options: Mapping[str, Any]) -> Path:
     if options.get("output") is not None:
         return _here() / Path(options["output"])
-    return request.root / (found.project.output or DEFAULT_OUTPUT)
+    return request.root / (project.output or DEFAULT_OUTPUT)
 
 
 def _say_diff(report: WriteReport, options: Mapping[str, Any]) -> None:
@@ -798,7 +802,16 @@ def help_(code: str | None) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @project_options
 @target_options
-@pipeline_options
+@listed(
+    "-p",
+    "--pipeline",
+    "--pipelines",
+    "pipelines",
+    metavar="NAME",
+    shell_complete=completing("pipelines", listed=True),
+    help="Only the files of this pipeline, which must be there; may be repeated.",
+)
+@click.option("--all", "every", is_flag=True, help="A file of every pipeline must be there.")
 @click.option(
     "--python",
     type=click.Path(path_type=Path),
@@ -807,37 +820,90 @@ def help_(code: str | None) -> None:
 )
 @message_options
 def verify(folder: Path | None, **options: Any) -> None:
-    """Load generated files in the real Airflow or Prefect and hold them against the plan.
+    r"""Load generated files in the real Airflow or Prefect and hold them against the plan.
 
-    FOLDER holds the generated files; without it, the project's output folder.
+    FOLDER holds the generated files; without it, the project's output folder. Each file is held
+    against what the command in its header gives now. --target, --env and --airflow-version choose
+    files that were made with these.
+
+    \b
+    dagforge verify --python venv/bin/python            all files of this project
+    dagforge verify flows --target prefect --python venv/bin/python
     """
-    from dagforge.build import build
+    from dagforge.build import build, read_source
+    from dagforge.project import read_project
+    from dagforge.written import batches, choose, files_in, plans, without_left_overs
 
-    if not options["pipelines"]:
-        options["every"] = True
     request = make_request(options)
-    found = build(request, strict=options["strict"])
-    say_more(found, options)
-    warnings = list(found.warnings)
-    options["output"] = folder
-    output = _output(request, found, options)
-    _verify(found, output, options, warnings)
+    project = read_project(request.root)
+    output = _output(request, project, {"output": folder})
+    shown = _shown(output)
+    files = files_in(output, project.name, shown=shown)
+    read = batches(files, lambda command: read_command(command, request))
+    read = choose(read, request, project.name, shown)
+    warnings: list[Problem] = []
+    built = []
+    for batch in read:
+        source = read_source(batch.request)
+        present, left_overs = without_left_overs(batch, source.pipelines)
+        warnings += left_overs
+        if present.files:
+            found = build(
+                present.request, render_files=False, strict=options["strict"], source=source
+            )
+            say_more(found, options)
+            warnings += found.warnings
+            built.append((present, found))
+    planned, left_overs = plans(built)
+    warnings = list({str(problem): problem for problem in [*warnings, *left_overs]}.values())
+    if not planned:
+        raise VerificationError(replace(problem, severity="error") for problem in warnings)
+    _verify(planned, output, options, warnings)
     _refuse_warnings(warnings, options)
     tell(warnings, options)
 
 
+def read_command(command: str, like: Request) -> Request:
+    """Return what the command in a header asks for, in the project of another request.
+
+    Raises:
+        DagForgeError: nothing that `create` understands.
+    """
+    try:
+        words = shlex.split(command)
+        if words[:2] != ["dagforge", "create"]:
+            raise ValueError("it is no `dagforge create`")
+        # Its paths begin in the project's folder, which may not be where we are.
+        words = [
+            str(like.root / word) if before in ("--conf", "--templates", "--jinja-file") else word
+            for before, word in itertools.pairwise(words[1:])
+        ]
+        options = create.make_context("create", words).params
+    except (click.ClickException, click.exceptions.Exit, ValueError) as error:
+        told = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        raise UsageError.of("bad-header", told) from error
+    asked = make_request({**options, "root": like.root})
+    return asked if like.conf is None else replace(asked, conf=like.conf)
+
+
 def _verify(
-    found: Build, output: Path, options: Mapping[str, Any], warnings: list[Problem]
+    planned: Iterable[Planned], output: Path, options: Mapping[str, Any], warnings: list[Problem]
 ) -> None:
+    """Load files, each target's by itself, and raise what is wrong with any; add to `warnings`."""
     from dagforge.verify import verify as verify_files
 
     python = Path(options["python"] or sys.executable)
-    try:
-        result = verify_files(found.dags, output, found.target, python=python)
-    except VerificationError as error:
-        raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
-    warnings += result.warnings
-    say(result.summary, options)
+    wrong: list[Problem] = []
+    for each in planned:
+        try:
+            result = verify_files(each.dags, output, each.target, python=python)
+        except VerificationError as error:
+            wrong += error.problems
+            continue
+        warnings += result.warnings
+        say(result.summary, options)
+    if wrong:
+        raise DagForgeErrors([*warnings, *wrong], VerificationError.exit_code)
 
 
 @cli.group()

@@ -114,7 +114,7 @@ def verify(
         VerificationError: with everything that is missing or wrong.
     """
     folder = output.absolute()
-    paths = {dag.dag_id: folder / str(target.facts["file"]).format(stem=dag.stem) for dag in dags}
+    paths = {dag.dag_id: folder / file_of(dag, target) for dag in dags}
     problems = Problems()
     for path in paths.values():
         if not path.is_file():
@@ -130,6 +130,7 @@ def verify(
     answer = _ask(interpreter, target, folder, [str(path) for path in paths.values()], seconds)
     problems.extend(_other_version(answer, target, interpreter))
     notes: list[str] = []
+    word = _word(target)
     for dag in dags:
         path = paths[dag.dag_id]
         loaded = answer.loaded.get(str(path), _Loaded())
@@ -139,18 +140,23 @@ def verify(
             continue
         found = _dag_of(dag, loaded)
         if found is None:
-            problems.extend([_no_dag(dag, loaded, path)])
+            problems.extend([_no_dag(dag, loaded, path, word)])
             continue
         differences = _Comparison.of(dag, found)
         problems.extend(differences.problems(path))
-        notes += [f"  {_label(path)} {note}" for note in differences.notes(dag, loaded)]
+        notes += [f"  {_label(path)} {note}" for note in differences.notes(dag, loaded, word)]
     problems.raise_errors(VerificationError)
     tasks = sum(len(dag.tasks) for dag in dags)
     head = (
-        f"{'loaded':<10} {_count(len(dags), 'DAG')} with {_count(tasks, 'task')} in {answer.name} "
-        f"{answer.version}: all there, in the planned order"
+        f"{'loaded':<10} {_count(len(dags), word)} with {_count(tasks, 'task')} for {target.name} "
+        f"in {answer.name} {answer.version}: all there, in the planned order"
     )
     return Verified("\n".join([head, *notes]), tuple(problems))
+
+
+def file_of(dag: DagPlan, target: Target) -> str:
+    """Return the name of a DAG's file within the output folder."""
+    return str(target.facts["file"]).format(stem=dag.stem)
 
 
 # --- the orchestrator's answer
@@ -357,11 +363,11 @@ def _dag_of(dag: DagPlan, loaded: _Loaded) -> Mapping[str, Any] | None:
     return found
 
 
-def _no_dag(dag: DagPlan, loaded: _Loaded, path: Path) -> Problem:
+def _no_dag(dag: DagPlan, loaded: _Loaded, path: Path, word: str) -> Problem:
     there = ", ".join(f"'{name}'" for name in sorted(loaded.dags)) or "none"
     return Problem(
         "verify-dag",
-        f"the DAG '{dag.dag_id}' is not in the file; what was found there: {there}",
+        f"the {word} '{dag.dag_id}' is not in the file; what was found there: {there}",
         SourceLocation(_label(path)),
         "is the file up to date? `dagforge create --check` says so",
     )
@@ -432,7 +438,7 @@ class _Comparison:
                 "`dagforge create --check` says so",
             )
 
-    def notes(self, dag: DagPlan, loaded: _Loaded) -> Iterator[str]:
+    def notes(self, dag: DagPlan, loaded: _Loaded, word: str) -> Iterator[str]:
         """Yield what is there beyond the plan."""
         if self.added:
             yield f"has more tasks: {_some(self.added)}"
@@ -441,7 +447,7 @@ class _Comparison:
             yield f"has more order: {pairs}"
         others = sorted(name for name in loaded.dags if slug(name) != slug(dag.dag_id))
         if others:
-            yield f"has more DAGs: {_some(others)}"
+            yield f"has more {word}s: {_some(others)}"
 
 
 def _counterparts(planned: Sequence[str], there: set[str]) -> dict[str, str]:
@@ -489,6 +495,11 @@ def _label(path: Path) -> str:
     """Return a path as short as it can be typed from here."""
     relative = os.path.relpath(path)
     return path.as_posix() if relative.startswith("..") else Path(relative).as_posix()
+
+
+def _word(target: Target) -> str:
+    """Return what the orchestrator calls what a file defines."""
+    return str(target.facts.get("defines", "DAG"))
 
 
 def _count(number: int, word: str) -> str:
