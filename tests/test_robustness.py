@@ -709,8 +709,9 @@ def test_sarif(
                 assert number >= 1
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
-def test_the_command_line_itself_is_wrong(form: str, project: Path) -> None:
+def test_the_command_line_itself_is_wrong(form: str) -> None:
     # click has not read the options when it stops: whatever the form, a person reads this.
     ran = run("create", "--message-format", form, "--nonsense")
     assert (ran.exit, ran.out) == (2, "")
