@@ -532,7 +532,7 @@ def cli(context: click.Context) -> None:
 @click.option("--prune", is_flag=True, help="Remove files whose pipeline is gone.")
 @message_options
 def create(**options: Any) -> None:
-    r"""Write the DAG files of pipelines.
+    """Write the DAG files of pipelines.
 
     \b
     dagforge create                                  the project's pipelines, for Airflow
@@ -540,7 +540,7 @@ def create(**options: Any) -> None:
     dagforge create -p data_science --group-by none  one task for each node
     dagforge create --check                          in CI: are the committed files up to date?
     dagforge create --verify --python venv/bin/python
-    """
+    """  # noqa: D301  # click reads the character
     from dagforge.build import build
     from dagforge.write import StaleOutputError, WriteMode, write
     from dagforge.written import Planned
@@ -740,12 +740,12 @@ def list_(**options: Any) -> None:
 @selection_options
 @talk_options
 def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
-    r"""Show a pipeline between two stages of the compiler.
+    """Show a pipeline between two stages of the compiler.
 
     \b
     dagforge show data_science                      which nodes run in which task
     dagforge show data_science --stage plan --format json
-    """
+    """  # noqa: D301  # click reads the character
     from dagforge.build import build
     from dagforge.show import show_stage
 
@@ -764,7 +764,7 @@ def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
 @click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
 @talk_options
 def explain(path: str, form: str, **options: Any) -> None:
-    r"""Say where a setting comes from, the winner first.
+    """Say where a setting comes from, the winner first.
 
     PATH is pipeline.setting or pipeline.task.setting, nested keys by dots:
 
@@ -772,7 +772,7 @@ def explain(path: str, form: str, **options: Any) -> None:
     dagforge explain data_science.schedule
     dagforge explain data_science.split.retries --env prod
     dagforge explain __default__.machines.medium.limits.memory
-    """
+    """  # noqa: D301  # click reads the character
     from dagforge.build import build, read_source
     from dagforge.explain import explain_path, pipeline_of
 
@@ -801,7 +801,18 @@ def help_(code: str | None) -> None:
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @project_options
-@target_options
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=completing("targets"),
+    help="Only the files for this target.",
+)
+@click.option(
+    "--airflow-version",
+    metavar="VERSION",
+    shell_complete=completing("airflow_versions"),
+    help="Only the files for this version of Airflow.",
+)
 @listed(
     "-p",
     "--pipeline",
@@ -820,7 +831,7 @@ def help_(code: str | None) -> None:
 )
 @message_options
 def verify(folder: Path | None, **options: Any) -> None:
-    r"""Load generated files in the real Airflow or Prefect and hold them against the plan.
+    """Load generated files in the real Airflow or Prefect and hold them against the plan.
 
     FOLDER holds the generated files; without it, the project's output folder. Each file is held
     against what the command in its header gives now. --target, --env and --airflow-version choose
@@ -829,7 +840,7 @@ def verify(folder: Path | None, **options: Any) -> None:
     \b
     dagforge verify --python venv/bin/python            all files of this project
     dagforge verify flows --target prefect --python venv/bin/python
-    """
+    """  # noqa: D301  # click reads the character
     from dagforge.build import build, read_source
     from dagforge.project import read_project
     from dagforge.written import batches, choose, files_in, plans, without_left_overs
@@ -969,12 +980,12 @@ def templates_copy(name: str, folder: Path, force: bool, quiet: bool) -> None:
     help="Which file the schema is for.",
 )
 def schema(target: str | None, kind: str) -> None:
-    r"""Print the JSON Schema of settings or pipelines, for editors.
+    """Print the JSON Schema of settings or pipelines, for editors.
 
     \b
     dagforge schema > .dagforge/settings.schema.json     and as first line of airflow.yml:
     # yaml-language-server: $schema=../../.dagforge/settings.schema.json
-    """
+    """  # noqa: D301  # click reads the character
     import json
 
     from dagforge.editor import pipelines_schema, settings_schema

@@ -255,6 +255,7 @@ def test_help_of_every_command(command: str) -> None:
         assert (ran.code, ran.err) == (0, "")
         assert ran.out.startswith(f"Usage: dagforge {command}".rstrip())
         assert max(map(len, ran.out.splitlines())) <= 100
+        assert "\\b" not in ran.out, "examples are shown line by line"
 
 
 def test_create_then_nothing_to_do(root: Path) -> None:
