@@ -29,6 +29,7 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.frontends import load, registry
+from dagforge.frozen import frozen
 from dagforge.generate import Rendered, Templates, generate
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
@@ -47,7 +48,7 @@ DEFAULT_PIPELINE = "__default__"
 DEFAULT_TARGET = "airflow"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What is asked for; everything that the command line can say about a build.
 
@@ -74,7 +75,7 @@ class Request:
     environ: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stages:
     """One pipeline after each stage; `show` prints them."""
 
@@ -84,7 +85,7 @@ class Stages:
     dag: DagPlan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Build:
     """What a request gives.
 
@@ -147,7 +148,7 @@ class _Kept(Problems):
             self.misused = self.misused or isinstance(error, UsageError)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """What is read before anything is compiled.
 

@@ -22,6 +22,7 @@ from dagforge.errors import (
     UsageError,
     did_you_mean,
 )
+from dagforge.frozen import frozen
 from dagforge.project import Project, read_project
 
 __all__ = [
@@ -40,7 +41,7 @@ BASE = "base"
 _SUFFIXES = (".yml", ".yaml")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayeredDocument:
     """A document and the layer that it belongs to: `base` or the name of an environment."""
 
@@ -235,7 +236,7 @@ def _environments(folder: Path, root: Path) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reader:
     """Finds and reads families of files."""
 

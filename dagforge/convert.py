@@ -11,10 +11,10 @@ import datetime
 import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dagforge.errors import did_you_mean, suggest
+from dagforge.frozen import frozen
 from dagforge.schema import describe, is_object, quote, untold
 from dagforge.target import Setting, Target, for_version, version_key
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
@@ -57,7 +57,7 @@ _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What a value's meaning depends on.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dagforge.errors import Origin, Problem, Problems
+from dagforge.frozen import frozen
 from dagforge.resolve import Settings
 
 WORK_POOL = "work_pool_name"
@@ -30,7 +31,7 @@ _OF_THE_IMAGE = ("build", "push")
 _DESCRIBED_BY = frozenset({"default", "type", "title", "description"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """A parameter of a flow's runs.
 
@@ -43,7 +44,7 @@ class Parameter:
     default: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deployment:
     """What a flow is deployed with.
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, NoReturn, Protocol
 
+from dagforge.frozen import frozen
+
 Severity = Literal["error", "warning"]
 Path = tuple["str | int", ...]
 
@@ -46,7 +48,7 @@ class Locator(Protocol):
         """Return where the value at `path` begins, or with `key` the name in front of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where a value came from: a part of a document, looked up when it is asked for."""
 
@@ -69,7 +71,7 @@ class Origin:
 Place = SourceLocation | Origin | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One thing that is wrong.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagforge.errors import UsageError, did_you_mean
+from dagforge.frozen import frozen
 from dagforge.resolve import is_atomic, value_at
 from dagforge.show import as_json, counted, one_line, shortened, table
 from dagforge.stage_data import Data, place, task_layers
@@ -23,7 +23,7 @@ MACHINE = "machine"
 """No setting of its own: the machine that a task's tags choose."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """The DAG or the task whose settings are asked for.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2.runtime import Context
 
 from dagforge.errors import LoadError, SourceLocation, TemplateError, Warn, did_you_mean
+from dagforge.frozen import frozen
 from dagforge.ir import Selection
 from dagforge.layout import Code
 from dagforge.manifest import Manifest, assemble
@@ -55,7 +55,7 @@ class _Context(Context):
         return super().resolve_or_missing(key)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Templates:
     """The templates of one target, compiled once for all files.
 
@@ -141,7 +141,7 @@ def _check_api(path: Path, shown: str) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """A rendered file and the free variables that its templates asked for."""
 

@@ -11,10 +11,11 @@ Nodes are numbered by name, groups by their names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from dagforge.errors import PipelineError, Problem
+from dagforge.frozen import frozen
 from dagforge.group_modes import Grouped
 from dagforge.ir import GroupLink, Node, Work
 from dagforge.order import (
@@ -38,7 +39,7 @@ ALTERNATIVE_AT_MOST = 3
 CHECK_BUDGET = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A change of a grouping.
 
@@ -57,7 +58,7 @@ class Change:
     datasets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupCycle:
     """Tasks that wait for each other.
 
@@ -90,7 +91,7 @@ class GroupCycleError(PipelineError):
         return self.cycles[0].steps
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explained:
     """A cycle of groups in words.
 
@@ -104,7 +105,7 @@ class Explained:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proposal:
     """A change that was not checked yet.
 
@@ -127,7 +128,7 @@ class Proposal:
         return size, self.detour, kind, change.group, change.nodes, change.datasets
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """Some groups of a grouping with the edges between their nodes, to try changes on.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dagforge.errors import Origin, Place, Problems, SourceLocation, did_you_mean
+from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.order import Edge, block_ties, listed, quoted, smallest_first, tied
 
@@ -35,7 +36,7 @@ class Assigned:
     named: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What a mode goes by.
 
@@ -52,7 +53,7 @@ class Context:
     edges: Sequence[Edge]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grouped:
     """A pipeline with a group for each node.
 
@@ -90,7 +91,7 @@ class Grouped:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wording:
     """What a mode may say when it puts changes into words.
 
@@ -106,7 +107,7 @@ class Wording:
     at: SourceLocation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mode:
     """A way to group.
 

@@ -10,10 +10,10 @@ import keyword
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from dagforge.frozen import frozen
 from dagforge.layout import LINE_LENGTH
 
 # What some Python of the supported range has and another has not, so that all write the same.
@@ -54,7 +54,7 @@ _BUILTINS = frozenset(dir(builtins)) | {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Import:
     """One imported name.
 

@@ -7,13 +7,14 @@ lives in memory. Nothing here knows an orchestrator.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dagforge.errors import Origin
+from dagforge.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """What a node does by running something of its own; nodes of one runner may share a task.
 
@@ -31,7 +32,7 @@ class Work:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Operator:
     """An operator of the orchestrator, passed through; always a task of its own.
 
@@ -44,7 +45,7 @@ class Operator:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """One step of a pipeline.
 
@@ -70,7 +71,7 @@ class Node:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dataset:
     """A dataset that the catalog declares.
 
@@ -88,7 +89,7 @@ class Dataset:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pipeline:
     """Nodes and the datasets between them; node names are unique and there is no cycle.
 
@@ -106,7 +107,7 @@ class Pipeline:
     front_end: str = "yaml"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Which nodes of a pipeline are wanted; each part is one filter, all must hold (Kedro)."""
 
@@ -119,7 +120,7 @@ class Selection:
         return bool(self.tags or self.nodes or self.from_nodes or self.to_nodes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grouping:
     """How nodes are told together.
 
@@ -138,7 +139,7 @@ class Grouping:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeGroup:
     """Nodes that run as one task.
 
@@ -155,7 +156,7 @@ class NodeGroup:
     is_group: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupLink:
     """An order between two tasks and the sorted datasets that cause it; none for `after`."""
 
@@ -169,7 +170,7 @@ def is_parameter(dataset: str) -> bool:
     return dataset == "parameters" or dataset.startswith("params:")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Link:
     """An order between two nodes and the datasets that cause it; none for `after`."""
 

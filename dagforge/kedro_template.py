@@ -46,6 +46,7 @@ from dagforge.errors import (
     did_you_mean,
     suggest,
 )
+from dagforge.frozen import frozen
 from dagforge.ir import links_of
 from dagforge.kedro_objects import (
     Group,
@@ -67,7 +68,7 @@ ALWAYS_GIVEN = ("dag_name", "pipeline_name", "package_name", "env", "pipeline")
 _ACTED_UPON = frozenset({"dag_id", "grouping", "grouping_prefix", "resources_tag_prefix", "vars"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KedroRender:
     """What a template gave.
 
@@ -316,7 +317,7 @@ def _slugify(value: object, **options: Any) -> str:
     return str(slugify(text if options.get("allow_unicode") else unidecode(text), **options))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reference:
     """What templates refer to, included ones too, whether they come to it or not.
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from dagforge.frozen import frozen
 
 LINE_LENGTH = 88
 INDENT = 4
@@ -35,7 +37,7 @@ class Code(str):
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A call that is laid out with its arguments.
 
@@ -50,7 +52,7 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chain:
     """Tasks joined by `>>`, as a statement.
 

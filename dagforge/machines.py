@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any
+
+from dagforge.frozen import frozen
 
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _QUANTITY = re.compile(
@@ -40,7 +42,7 @@ def quantity(text: object) -> Fraction | None:
     return -value if sign == "-" else value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """What a task asks of the cluster.
 

@@ -13,10 +13,10 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from dagforge.errors import DagForgeError, Problem, Problems, SourceLocation, TemplateError
+from dagforge.frozen import frozen
 
 # Python looks for an encoding ("coding: ...") in the first two lines, so no value stands there.
 _INTRODUCTION: Final = (
@@ -43,7 +43,7 @@ _UNSAFE: Final = re.compile(
 HEADER_LINES: Final = len(_INTRODUCTION) + len(_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """What a generated file says about itself.
 
@@ -61,7 +61,7 @@ class Manifest:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileManifest:
     """What was found in the header of a file.
 
@@ -74,7 +74,7 @@ class FileManifest:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """Source that compiles and binds no name twice.
 
@@ -86,7 +86,7 @@ class Checked:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ids:
     """The ids under which the orchestrator keeps the history of what a file defines."""
 
@@ -393,7 +393,7 @@ def _quoted(*places: tuple[int, int, str]) -> str:
 # --- names
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """A place that gives a name its value.
 
@@ -411,7 +411,7 @@ class Binding:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundTwice:
     """A name and the two places that bind it."""
 

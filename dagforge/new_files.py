@@ -7,10 +7,10 @@ import os
 import tempfile
 from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from dagforge.errors import OutputError, Problem, SourceLocation
+from dagforge.frozen import frozen
 
 _FIXES = {
     errno.EACCES: "give yourself the permission, or choose another folder",
@@ -73,7 +73,7 @@ def _status(path: Path, content: bytes) -> str:
         return "changed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Undo:
     """What stood at a path before; None when nothing did."""
 

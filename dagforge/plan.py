@@ -29,6 +29,7 @@ from dagforge.errors import (
     Warn,
     did_you_mean,
 )
+from dagforge.frozen import frozen
 from dagforge.group import task_links
 from dagforge.ir import Node, NodeGroup, Operator, Pipeline, Work
 from dagforge.machines import Machine, contradict, larger, machine, quantity
@@ -64,7 +65,7 @@ Word = str | RunValue
 RUN_ID = RunValue("run_id")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One task of a DAG.
 
@@ -105,7 +106,7 @@ class Task:
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edge:
     """An order between two tasks and the datasets that cause it."""
 
@@ -114,7 +115,7 @@ class Edge:
     datasets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DagPlan:
     """One DAG, which becomes one file.
 
@@ -760,7 +761,7 @@ def _constants(
 # --- tasks
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Draft:
     """A task before what all tasks have in common is known."""
 

@@ -17,6 +17,7 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.errors import Path as KeyPath
+from dagforge.frozen import frozen
 from dagforge.scalars import kind_of
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,7 +35,7 @@ _KEYS: dict[str, type] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Project:
     """What holds for all pipelines of a project; None where it does not say.
 

@@ -22,6 +22,7 @@ from dagforge.errors import (
     did_you_mean,
     suggest,
 )
+from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.schema import untold
 from dagforge.target import Setting, Target, known_elsewhere
@@ -35,7 +36,7 @@ ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """Settings that one place gives.
 
@@ -129,7 +130,7 @@ def _leaves(data: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterable[tu
             yield (*above, key)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """One answer of `Settings.explain`: a layer that gives the value, the winner first."""
 
@@ -292,7 +293,7 @@ class Settings:
         return Grouping(by, prefixes, names=data.get("group_names", {}), origin=at)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Section:
     name: str
     env: str
@@ -301,7 +302,7 @@ class _Section:
     for_tasks: Mapping[str, Layer]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sections:
     """The sections of all settings files of a project, for one target.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from dagforge.conf import parse_yaml
 from dagforge.errors import Origin, TargetError, UsageError, did_you_mean
+from dagforge.frozen import frozen
 
 TARGET_FILE = "target.yaml"
 SHARED_FILE = "settings.yaml"
@@ -24,7 +25,7 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """One known setting, an entry of a `target.yaml`.
 

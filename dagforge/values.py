@@ -8,12 +8,14 @@ values (None, bool, int, float, str, list, dict) are literals and need no type h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any
 
+from dagforge.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Cron:
     """A cron schedule.
 
@@ -29,7 +31,7 @@ class Cron:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Every:
     """A schedule with a fixed distance between runs.
 
@@ -41,7 +43,7 @@ class Every:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Date:
     """A point in time in a zone.
 
@@ -54,14 +56,14 @@ class Date:
     timezone: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """A Python object by its import path, `module:name` or `module.name`."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instance:
     """What calling a Python object with keyword arguments gives; typed values may be among them."""
 
@@ -69,7 +71,7 @@ class Instance:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model:
     """A Kubernetes object: the client's model class and its fields in the client's spelling."""
 
@@ -77,21 +79,21 @@ class Model:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunValue:
     """Something that is known when a run starts: `run_id`, `logical_date` or `parameters`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal:
     """Text that stands in a field which the orchestrator would read as a template, but is none."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant:
     """A module constant that the plan made, such as the resources of a machine."""
 

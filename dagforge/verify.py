@@ -14,11 +14,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
 from dagforge.errors import Problem, Problems, SourceLocation, VerificationError
+from dagforge.frozen import frozen
 from dagforge.names import slug
 from dagforge.plan import DagPlan
 from dagforge.target import Target
@@ -50,7 +51,7 @@ _ENVIRONMENT: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verified:
     """Files that load as planned.
 
@@ -63,7 +64,7 @@ class Verified:
     warnings: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Loaded:
     """What the orchestrator says of one file; `dags` holds `tasks` and `edges` by dag_id."""
 
@@ -72,7 +73,7 @@ class _Loaded:
     dags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Answer:
     """What the script said before it ended.
 
@@ -373,7 +374,7 @@ def _no_dag(dag: DagPlan, loaded: _Loaded, path: Path, word: str) -> Problem:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Comparison:
     """What a loaded DAG has less, or more, than its plan.
 

@@ -17,11 +17,12 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from dagforge.errors import OutputError, Problem, Problems, SourceLocation, StaleError, Warn
+from dagforge.frozen import frozen
 from dagforge.manifest import (
     FileManifest,
     Ids,
@@ -53,7 +54,7 @@ _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _TEMPORARY: Final = re.compile(r"\.dagforge-\d+-\d+\.tmp")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenderedFile:
     """A file as it should be.
 
@@ -72,7 +73,7 @@ class RenderedFile:
     selection: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WriteMode:
     """What to do with the output folder.
 
@@ -94,7 +95,7 @@ class WriteMode:
     complete: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileReport:
     """What happened, or would happen, to one file.
 
@@ -126,7 +127,7 @@ class FileReport:
         return "".join(f"{line}\n" for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WriteReport:
     """What happened, or would happen, to each file, sorted by path."""
 
@@ -209,7 +210,7 @@ def write(
 # --- what is there
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """A file that exists.
 
@@ -246,7 +247,7 @@ class _Found:
         return seal(self.header.manifest, program.hash) != self.header.hash
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Program:
     """What is kept of a syntax tree: the trees of many files need much memory."""
 
@@ -254,7 +255,7 @@ class _Program:
     ids: Ids
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Folder:
     """The output folder.
 
@@ -348,7 +349,7 @@ def _read(path: str, real: Path, *, whole: bool) -> _Found | None:
 # --- what to do
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Fate:
     """A file as it should be, what is there, and how the two compare.
 
@@ -363,7 +364,7 @@ class _Fate:
     old_ids: Ids = field(default_factory=Ids)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _LeftOver:
     """A file of this project that nothing writes any more.
 
@@ -847,7 +848,7 @@ def _git(folder: Path, *arguments: str) -> set[str] | None:
 # --- writing
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Change:
     """One file that is written, or with `after` None removed.
 
@@ -861,7 +862,7 @@ class _Change:
     after: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Staged:
     """A change that is ready: one rename away from being done, and one from being undone.
 

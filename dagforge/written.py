@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from dagforge.errors import (
     VerificationError,
     did_you_mean,
 )
+from dagforge.frozen import frozen
 from dagforge.manifest import Manifest, read_manifest
 from dagforge.plan import DagPlan
 from dagforge.target import Target
@@ -27,7 +28,7 @@ from dagforge.verify import file_of
 _HEAD_BYTES: Final = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """A generated file.
 
@@ -42,7 +43,7 @@ class Written:
     manifest: Manifest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Batch:
     """Files that one build makes.
 
@@ -54,7 +55,7 @@ class Batch:
     files: tuple[Written, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Planned:
     """The plans of all files that are for one version of one target."""
 

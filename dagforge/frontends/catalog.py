@@ -10,6 +10,7 @@ from typing import Any
 from dagforge.conf import Conf, LayeredDocument
 from dagforge.errors import Origin, Problem, Problems
 from dagforge.frontends.words import shown, wrong_type
+from dagforge.frozen import frozen
 from dagforge.ir import Dataset, is_parameter
 from dagforge.scalars import kind_of
 
@@ -17,7 +18,7 @@ from dagforge.scalars import kind_of
 _IN_MEMORY = frozenset({"memorydataset", "sharedmemorydataset", "lambdadataset"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Pattern:
     """A dataset factory: a name with `{placeholders}`."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from dagforge.errors import (
 from dagforge.frontends.catalog import Catalog, read_catalog
 from dagforge.frontends.check import Writer, check_nodes, datasets_of
 from dagforge.frontends.words import check_name, shown, wrong_type
+from dagforge.frozen import frozen
 from dagforge.ir import Node, Pipeline
 
 NATIVE = "yaml"
@@ -30,7 +30,7 @@ NATIVE_KEYS = ("nodes", "include", "select")
 _NOT_YET = frozenset({"hamilton", "kedro", "python"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definition:
     """A pipeline as pipelines.yml has it.
 
@@ -48,7 +48,7 @@ class Definition:
         return self.document.origin(self.name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodesRead:
     """What a front-end made of a definition.
 
