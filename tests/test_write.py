@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -1091,10 +1091,7 @@ def start_elsewhere(
     preexec: Callable[[], None] | None = None,
 ) -> subprocess.Popen[str]:
     """Start another process that writes `files`, and dies before its `kill_at`th rename."""
-    given = [
-        (file.path, file.text, [getattr(file.manifest, name) for name in file.manifest.__slots__])
-        for file in files
-    ]
+    given = [(file.path, file.text, astuple(file.manifest)) for file in files]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         stdin=subprocess.PIPE,
