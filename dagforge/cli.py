@@ -773,7 +773,10 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # A name in any script can be told on any terminal.
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_run(sys.argv[1:]))
+    code = _run(sys.argv[1:])
+    # The process ends: looking through all that is left for cycles would be its longest stage.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dagforge.errors import did_you_mean
-from dagforge.schema import describe, is_object
+from dagforge.errors import did_you_mean, suggest
+from dagforge.schema import describe, is_object, quote
 from dagforge.target import Setting, Target, for_version, version_key
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 
@@ -171,7 +171,7 @@ def _check_template(text: str, target: Target, report: Report, path: tuple[str, 
         Environment(autoescape=False, extensions=_EXTENSIONS).parse(text)
         return
     except TemplateSyntaxError as error:
-        says = error.message
+        says = str(error.message).rstrip(".")
     except RecursionError:
         says = "brackets are nested too deep"
     report(
@@ -426,6 +426,9 @@ def check_timezone(name: str) -> bool:
     """Say whether an IANA time zone of this name exists."""
     if name == "UTC":
         return True
+    # Names that mean another zone, or none, on the machine that runs the DAG.
+    if name.startswith(_NOT_ZONES):
+        return False
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
@@ -435,11 +438,15 @@ def check_timezone(name: str) -> bool:
     return True
 
 
+_NOT_ZONES = ("localtime", "posixrules", "posix/", "right/")
+
+
 def _timezone(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     if not check_timezone(value):
         from zoneinfo import available_timezones
 
-        fix = did_you_mean(value, available_timezones()) or "an IANA name such as Europe/Warsaw"
+        known = [name for name in available_timezones() if not name.startswith(_NOT_ZONES)]
+        fix = did_you_mean(value, known) or "write an IANA name such as Europe/Warsaw"
         report((), "wrong-value", f"'{setting.name}': there is no time zone '{value}'", fix)
     return value
 
@@ -474,12 +481,12 @@ def _object(value: Mapping[str, Any], path: tuple[str, ...], report: Report) -> 
         return Instance(dotted, {})
     if not isinstance(arguments, dict):
         message = f"`args` of '{dotted}' must map argument names to values"
-        report((*path, "args"), "wrong-type", message, None)
+        report((*path, "args"), "wrong-type", message, "write args: {name: value}")
         return None
     for name in arguments:
         if not name.isidentifier() or keyword.iskeyword(name):
             message = f"'{name}' cannot be an argument of '{dotted}'"
-            report((*path, "args", name), "wrong-value", message, "a Python name")
+            report((*path, "args", name), "wrong-value", message, "write a Python name")
     return Instance(
         dotted,
         {
@@ -490,7 +497,9 @@ def _object(value: Mapping[str, Any], path: tuple[str, ...], report: Report) -> 
 
 
 def _shown(value: object) -> str:
-    return value if isinstance(value, str) else describe(value)
+    if not isinstance(value, str):
+        return describe(value)
+    return value if value.isprintable() else ascii(value)
 
 
 def _object_or_plain(value: Any, path: tuple[str, ...], report: Report) -> Any:
@@ -509,8 +518,32 @@ def _object_or_plain(value: Any, path: tuple[str, ...], report: Report) -> Any:
     return value
 
 
-def _object_setting(setting: Setting, value: Any, context: Context, report: Report) -> Any:
+def _free_setting(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     return _object_or_plain(value, (), report)
+
+
+def _object_setting(setting: Setting, value: Any, context: Context, report: Report) -> Any:
+    """Return an object, or several; `weight_rule: upstream` and the like stay text."""
+    if isinstance(value, list):
+        return [_checked_object(inner, (str(i),), report) for i, inner in enumerate(value)]
+    return _checked_object(value, (), report) if isinstance(value, dict) else value
+
+
+def _checked_object(value: Any, path: tuple[str, ...], report: Report) -> Any:
+    if is_object(value):
+        return _object(value, path, report)
+    fix = "write {import: ...}, or {call: ..., args: ...}"
+    if isinstance(value, dict) and ("call" in value or "import" in value):
+        allowed = ("call", "args") if "call" in value else ("import",)
+        odd = next(key for key in value if key not in allowed)
+        message = f"an object has no '{odd}' beside '{allowed[0]}'"
+        near = did_you_mean(odd, allowed) if "call" in value else None
+        report((*path, odd), "wrong-value", message, near or fix)
+    else:
+        if check_path(value):
+            fix = f'write {{import: "{value}"}}'
+        report(path, "wrong-type", f"this must be an object, not {describe(value)}", fix)
+    return None
 
 
 def _params(setting: Setting, value: Any, context: Context, report: Report) -> Any:
@@ -553,17 +586,20 @@ def kubernetes_model(
 ) -> Any:
     """Return Kubernetes YAML (camelCase) as a model of the Kubernetes client."""
     model = target.kubernetes_models[type_name]
+    what = f"{'an' if type_name[2] in 'AEIO' else 'a'} {type_name[2:]}"
     if not isinstance(value, dict):
-        report(path, "wrong-type", f"a {type_name[2:]} is a mapping, not {describe(value)}", None)
+        report(path, "wrong-type", f"{what} is a mapping, not {describe(value)}", None)
         return None
     fields: dict[str, Any] = {}
+    meant: set[str | None] = set()
     by_name = model["fields"]
     by_snake = {entry[0]: name for name, entry in by_name.items()}
     for key, inner in value.items():
         name = key if key in by_name else by_snake.get(key)
         if name is None:
-            message = f"a {type_name[2:]} has no '{key}'"
+            message = f"{what} has no '{key}'"
             report((*path, key), "unknown-setting", message, did_you_mean(key, by_name))
+            meant.add(suggest(key, by_name))
             continue
         snake, field_type, *rest = by_name[name]
         rendered = name in target.facts["templates"]["rendered_fields"].get(type_name, ())
@@ -572,8 +608,8 @@ def kubernetes_model(
             fix = did_you_mean(inner, rest[0]) or f"one of {', '.join(rest[0])}"
             report((*path, key), "wrong-value", f"'{key}' cannot be {describe(inner)}", fix)
     for name in model["required"]:
-        if by_name[name][0] not in fields:
-            report(path, "missing-setting", f"a {type_name[2:]} needs '{name}'", None)
+        if by_name[name][0] not in fields and name not in meant:
+            report(path, "missing-setting", f"{what} needs '{name}'", None)
     return Model(type_name, fields)
 
 
@@ -625,7 +661,7 @@ def _field(
         not isinstance(value, expected) or (isinstance(value, bool) and field_type != "bool")
     ):
         wanted = {"str": "text", "int": "a whole number", "bool": "true or false"}
-        fix = f'quote it: "{value}"' if field_type == "str" and value is not None else None
+        fix = quote(value) if field_type == "str" else None
         message = (
             f"'{path[-1]}' must be {wanted.get(field_type, 'a number')}, not {describe(value)}"
         )
@@ -730,6 +766,7 @@ _CONVERTERS: dict[str, Converter] = {
     "schedule": _schedule,
     "timezone": _timezone,
     "object": _object_setting,
+    "free": _free_setting,
     "params": _params,
     "model": _model_setting,
     "pod": _pod,

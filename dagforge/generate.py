@@ -15,7 +15,7 @@ from dagforge.ir import Selection
 from dagforge.layout import Code
 from dagforge.manifest import Manifest, assemble
 from dagforge.plan import DagPlan
-from dagforge.render import PythonEnvironment, render_template, template_loader
+from dagforge.render import BUILTIN, PythonEnvironment, render_template, template_loader
 from dagforge.resolve import Settings
 from dagforge.target import Target
 from dagforge.write import RenderedFile
@@ -60,10 +60,12 @@ class Templates:
 
     Attributes:
         folder: name of the orchestrator's folder.
+        values: templates with the macros that spell typed values, a team's first.
     """
 
     environment: PythonEnvironment
     folder: str
+    values: tuple[str, ...]
 
     @classmethod
     def open(cls, team: Path | None, builtin: Path, target: Target) -> Templates:
@@ -80,7 +82,13 @@ class Templates:
             filters={"names": names, "suffixed": str.__add__},
         )
         environment.context_class = _Context
-        return cls(environment, target.orchestrator)
+        values = f"{target.orchestrator}/values.py.jinja"
+        return cls(
+            environment,
+            target.orchestrator,
+            # Without a team's folder both names are one file, and it would be compiled twice.
+            (values,) if team is None else (values, f"{BUILTIN}/{values}"),
+        )
 
 
 def _check_api(team: Path) -> None:
@@ -204,7 +212,7 @@ def _body(dag: DagPlan, target: Target, templates: Templates, reads: set[str]) -
             context,
             imports=target.imports,
             reserved=reserved,
-            values=(f"{folder}/values.py.jinja", f"builtin/{folder}/values.py.jinja"),
+            values=templates.values,
         )
     finally:
         _reads.reset(token)

@@ -10,7 +10,9 @@ from typing import Any
 
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _QUANTITY = re.compile(
-    r"([+-]?)(\d+\.?\d*|\.\d+)(?:(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE])|[eE]([+-]?\d{1,3}))?"
+    r"([+-]?)(\d{1,100}\.?\d{0,100}|\.\d{1,100})"
+    r"(?:(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE])|[eE]([+-]?\d{1,3}))?",
+    re.ASCII,
 )
 _SUFFIXES = {
     **{

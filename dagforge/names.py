@@ -23,6 +23,10 @@ POD_NAME_LENGTH = 54
 IDENTIFIER_LENGTH = 50
 """Of a Python name that is made here: longer ones leave no room for a statement on their line."""
 
+# Nearly all names. slugify says the same of them, and takes longer to import than to compile a DAG.
+_PLAIN_TEXT = re.compile(r"[A-Za-z0-9_.:-]*")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+
 
 def digest(text: str, length: int = 8) -> str:
     """Return the first hex digits of the text's SHA-256."""
@@ -32,17 +36,14 @@ def digest(text: str, length: int = 8) -> str:
 @cache
 def slug(text: str, separator: str = "-", lowercase: bool = True) -> str:
     """Return ASCII letters, digits and `separator`; may be empty when nothing can be spelled."""
-    if _is_slug(text, separator) and (not lowercase or text == text.lower()):
-        return text
+    if _PLAIN_TEXT.fullmatch(text):
+        words = separator.join(_WORD.findall(text))
+        return words.lower() if lowercase else words
     from slugify import slugify
     from text_unidecode import unidecode
 
     # slugify alone takes Unidecode where it happens to be installed, and ids would differ.
     return str(slugify(unidecode(text), separator=separator, lowercase=lowercase))
-
-
-def _is_slug(text: str, separator: str) -> bool:
-    return bool(re.fullmatch(rf"[A-Za-z0-9]+(?:{re.escape(separator)}[A-Za-z0-9]+)*", text))
 
 
 def pod_names(dag_id: str, tasks: Iterable[str]) -> dict[str, PodName]:

@@ -83,16 +83,19 @@ def _merge_free(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, An
 
 def _has(data: Any, path: Sequence[str]) -> bool:
     for part in path:
-        if not isinstance(data, dict) or part not in data:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and part.isdecimal() and int(part) < len(data):
+            data = data[int(part)]
+        else:
             return False
-        data = data[part]
     return True
 
 
 def value_at(data: Any, path: Sequence[str]) -> Any:
-    """Return the value at `path` in nested mappings; KeyError when there is none."""
+    """Return the value at `path` in nested mappings and lists; KeyError when there is none."""
     for part in path:
-        data = data[part]
+        data = data[int(part)] if isinstance(data, list) else data[part]
     return data
 
 

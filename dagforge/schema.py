@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagforge.errors import did_you_mean
+from dagforge.errors import did_you_mean, suggest
 from dagforge.target import Setting, Target
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def check_types(data: Mapping[str, Any], target: Target) -> Iterator[Finding]:
         if error.kind.name in ("type", "enum") or tuple(error.instance_path) not in mistyped
         for finding in _findings(error, target, _at(data, error.instance_path))
         if not (error.kind.name == "type" and _has_enum(error, target))
+        and not (error.kind.name == "required" and _is_misspelt(error, target))
     ]
     yield from sorted(findings, key=lambda finding: (finding[0], finding[2]))
 
@@ -92,6 +93,15 @@ def _at(data: Any, path: Iterable[str | int]) -> Any:
 
 def _has_enum(error: ValidationError, target: Target) -> bool:
     return "enum" in _schema_at(error, target)
+
+
+def _is_misspelt(error: ValidationError, target: Target) -> bool:
+    """Say whether what is missing is there under an unknown name, which is told already."""
+    kind: Any = error.kind
+    properties = _schema_at(error, target).get("properties", {})
+    written: Any = error.instance
+    unknown = [key for key in written if key not in properties]
+    return any(suggest(key, properties) == kind.property for key in unknown)
 
 
 def _validator(target: Target) -> Any:
@@ -162,10 +172,17 @@ def _findings(error: ValidationError, target: Target, value: Any) -> Iterator[Fi
             path,
             "wrong-value",
             f"'{name}' cannot be {describe(value)}",
-            f"it must match {expected}",
+            _PATTERN_FIXES.get(expected, f"it must match {expected}"),
         )
     else:
         yield path, "wrong-value", f"'{name}': {error.message}", None
+
+
+_PATTERN_FIXES = {
+    "^[0-9]+([.][0-9]+)*$": 'write a release such as "10.11"',
+    r"^(downstream|upstream|absolute|\w+([.]\w+)+)$": "write downstream, upstream, absolute or an "
+    "import path",
+}
 
 
 def _schema_at(error: ValidationError, target: Target) -> Mapping[str, Any]:
@@ -206,13 +223,26 @@ def _type_fix(value: Any, types: Iterable[str], setting: Setting | None) -> str 
         number = not isinstance(value, (bool, str, list, dict))
         fix = "write the unit: {0}m or {0}s" if setting.value == "duration" and number else None
         return (fix or _TYPED_FIXES[setting.value]).format(_short(str(value)))
+    if isinstance(value, float) and "integer" in wanted:
+        return "write a whole number"
     if isinstance(value, (bool, int, float)) and "string" in wanted:
-        return f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
+        return quote(value)
+    if isinstance(value, str) and setting is not None and setting.value == "object":
+        return f'write {{import: "{_short(value)}"}}'
     if isinstance(value, str) and wanted & {"integer", "number", "boolean"}:
         return "drop the quotes" if _is_scalar_text(value, wanted) else None
     if isinstance(value, str) and "array" in wanted:
         return f"[{value}]"
     return None
+
+
+def quote(value: Any) -> str | None:
+    """Return the fix for a scalar that should have been text; None for what is no scalar."""
+    if isinstance(value, float):
+        return "quote it"  # how it was written is not known: 1.10 is the number 1.1
+    if isinstance(value, bool):
+        return f'quote it: "{str(value).lower()}"'
+    return f'quote it: "{_short(str(value))}"' if isinstance(value, int) else None
 
 
 _TYPED_FIXES = {
@@ -240,7 +270,7 @@ def describe(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return "empty text" if value == "" else f"the text {_short(repr(value))}"
+        return "empty text" if value == "" else f"the text {_short(value)!r}"
     if isinstance(value, (int, float)):
         return f"the number {_short(str(value))}"
     if isinstance(value, list):

@@ -9,9 +9,8 @@ from yaml.reader import ReaderError
 
 from dagforge.errors import Problem, SourceLocation
 
-_NOT_ALLOWED = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+# Compiled when it is needed: it takes longer than reading a small project.
+_NOT_ALLOWED = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
@@ -43,7 +42,7 @@ def explain(error: YAMLError, source: bytes, file: str) -> Problem:
 
 
 def _unprintable(text: str, file: str) -> Problem:
-    match = _NOT_ALLOWED.search(text)
+    match = re.search(_NOT_ALLOWED, text)
     if match is None:
         return Problem("yaml-syntax", "the file cannot be read as YAML", SourceLocation(file))
     before = split_lines(text[: match.start()])
@@ -326,7 +325,8 @@ class _Explanation:
     def _stray_bracket(self) -> Problem | None:
         sign = self._line(self.row)[self.column : self.column + 1]
         if self.says.startswith("found unexpected ':'"):
-            value = self._rest(self.start_row, self.start)
+            line = re.sub(r"\s+#.*", "", self._line(self.start_row))
+            value = re.split(r"[,\]}]", line[self.start :])[0].strip()
             fix = f"quote it: {quoted(value)}" if value else None
             return self._at(
                 self.start_row, self.start, "an unquoted value in brackets cannot hold ':'", fix

@@ -127,7 +127,7 @@ def _type(setting: Setting) -> str:
     if "enum" in setting.schema:
         return ", ".join(_option(str(option), setting) for option in setting.schema["enum"])
     names = [TYPE_NAMES[name] for name in types if name != "null"]
-    if setting.value == "object":
+    if setting.value in ("object", "free"):
         names = ["object" if name == "a mapping" else name for name in names]
     return ", ".join([*names, *null])
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from slugify import slugify
 
 from dagforge.names import identifiers, module_stem, pod_names, slug
 
@@ -76,3 +79,14 @@ def test_slug() -> None:
         "ri-ben",
         "",
     ]
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9_.:-]{0,30}", fullmatch=True), st.sampled_from("-_"), st.booleans()
+)
+def test_a_plain_name_is_spelled_as_slugify_spells_it(
+    text: str, separator: str, lowercase: bool
+) -> None:
+    assert slug(text, separator, lowercase) == slugify(
+        text, separator=separator, lowercase=lowercase
+    )

@@ -27,7 +27,12 @@ OPERATORS = {
     "pod": "KubernetesPodOperator",
     "gke": "GKEStartPodOperator",
 }
-PREFECT = {"flow": "prefect.flow", "task": "prefect.task", "deployment": "prefect.Flow.deploy"}
+PREFECT = {
+    "flow": "prefect.flow",
+    "task": "prefect.task",
+    "deployment": "prefect.Flow.deploy",
+    "source": "prefect.Flow.from_source",
+}
 
 # Arguments that are no setting, and why.
 BY_THE_PLAN = {"dag_id", "task_id", "name", "default_args", "dag", "task_group", "python_callable",
@@ -57,6 +62,7 @@ IGNORED = {
     "flow": BY_THE_PLAN | NOT_FOR_PEOPLE,
     "task": BY_THE_PLAN | NOT_FOR_PEOPLE,
     "deployment": NOT_FOR_PEOPLE | ONE_SCHEDULE | A_FILE_IS_FOUND_BY_ITS_PATH,
+    "source": {"entrypoint"},
 }
 
 

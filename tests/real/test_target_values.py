@@ -210,7 +210,7 @@ def test_of_a_model_only_the_stated_fields_are_rendered(version: str, home: Path
 
 def test_prefect_takes_the_values(home: Path) -> None:
     # A deployment is not tried: making one asks a server and builds an image.
-    rows = [row for _, row in constructions(prefect()) if row[0] != "deployment"]
+    rows = [row for _, row in constructions(prefect()) if row[0] not in ("deployment", "source")]
     paths = {name: prefect().imports[name] for name in ("flow", "task")}
     question = {"paths": paths, "constructed": rows, "rendered": []}
     said = ask("prefect", "values.py", question, home)["constructed"]
