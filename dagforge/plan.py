@@ -6,13 +6,12 @@ what stands here and lay it out.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dagforge.contract import contract, structure_hash
 from dagforge.convert import (
     Context,
     convert,
@@ -148,6 +147,31 @@ class DagPlan:
     catchup: bool = False
 
     @property
+    def structure(self) -> Mapping[str, Any]:
+        """What the DAG is made of, without settings: tasks, their nodes and contracts, edges."""
+        return {
+            "dag_id": self.dag_id,
+            "pipeline": self.pipeline.name,
+            "tasks": [
+                {"task_id": task.task_id, "nodes": list(task.nodes), "contract": task.contract}
+                for task in self.tasks
+            ],
+            "edges": [
+                {
+                    "upstream": edge.upstream,
+                    "downstream": edge.downstream,
+                    "datasets": list(edge.datasets),
+                }
+                for edge in self.edges
+            ],
+        }
+
+    @property
+    def structure_hash(self) -> str:
+        """Hash of the structure, which every record of a run names."""
+        return structure_hash(self.structure)
+
+    @property
     def summary(self) -> str:
         """The text of the file's docstring."""
         name = self.pipeline.name
@@ -215,6 +239,7 @@ class _Planner:
     context: Context
     machines: Mapping[str, Machine]
     settings_env: str | None
+    dag_path: str = ""
     behind_annotations: frozenset[str] = frozenset()
     kind_layers: dict[str, Layer] = field(default_factory=dict)
     arguments: dict[tuple[int, str, str | None], Mapping[str, Any]] = field(default_factory=dict)
@@ -260,6 +285,7 @@ def plan(
     if "annotations" in target.settings:
         planner.behind_annotations = target.arguments_after("annotations")
     dag_id = _dag_id(planner, project)
+    planner.dag_path = f"{slug(project) or digest(project)}/{dag_id}"
     drafts = [_draft(planner, group) for group in groups]
     _check_task_ids(planner, drafts)
     _check_own_keys(planner, groups)
@@ -330,7 +356,7 @@ def plan(
     stem = module_stem(dag_id)
     flow_names = {*reserved, *variables.values()}
     variable = identifiers([stem], flow_names, fallback="dag")[stem]
-    return DagPlan(
+    planned = DagPlan(
         dag_id=dag_id,
         stem=stem,
         variable=variable,
@@ -349,6 +375,21 @@ def plan(
         settings=dag_settings,
         catchup=bool(dag_settings.get("catchup", False)),
     )
+    return _with_structure(planned, target)
+
+
+def _with_structure(dag: DagPlan, target: Target) -> DagPlan:
+    """Return the plan with its hash where the orchestrator shows it with every run."""
+    name = target.facts.get("structure_param")
+    if name is None or not any(task.runs == "nodes" or task.command for task in dag.tasks):
+        return dag
+    arguments = dict(dag.arguments)
+    params = {**arguments.get("params", {}), name: dag.structure_hash}
+    arguments.setdefault("doc_md", f"{dag.summary}\n\nStructure `{dag.structure_hash}`.")
+    arguments["params"] = params
+    order = {argument: index for index, argument in enumerate(target.arguments.values())}
+    ordered = dict(sorted(arguments.items(), key=lambda item: order.get(item[0], -1)))
+    return replace(dag, arguments=ordered)
 
 
 # --- the DAG
@@ -703,7 +744,8 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         _report_conflict(planner, group, path, sort, first, second)
     data = settings.merged(layers)
     action = group.nodes[0].action
-    hash_of_contract = contract(group, planner.pipeline)
+    hash_of_contract = contract(group.nodes, planner.pipeline)
+    task_id = _task_id(planner, group, data)
     kind = OPERATOR if isinstance(action, Operator) else str(data["run_in"])
     facts = target.kinds.get(kind)
     if facts is None:
@@ -738,14 +780,14 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         arguments = {**arguments, **of_operator}
         own = frozenset(of_operator)
     else:
-        command = _command(planner, group, data, hash_of_contract)
+        command = _command(planner, group, data, task_id, hash_of_contract)
         by_itself = action.runner == "command" and len(group.nodes) == 1
         in_process = not by_itself and data["entrypoint"] == ["dagforge"]
         runs = "nodes" if in_process else "command"
         arguments = _with_tags(planner, group, kind, arguments)
     return _Draft(
         group=group,
-        task_id=_task_id(planner, group, data),
+        task_id=task_id,
         kind=kind,
         operator=operator,
         command=command,
@@ -962,7 +1004,11 @@ def _operator_arguments(planner: _Planner, group: NodeGroup, action: Operator) -
 
 
 def _command(
-    planner: _Planner, group: NodeGroup, data: Mapping[str, Any], hash_of_contract: str
+    planner: _Planner,
+    group: NodeGroup,
+    data: Mapping[str, Any],
+    task_id: TaskId,
+    hash_of_contract: str,
 ) -> tuple[Any, ...]:
     """Return the task's command: node names, never tags, so that the image decides nothing."""
     first = group.nodes[0].action
@@ -991,7 +1037,10 @@ def _command(
         words += ["--env", planner.settings_env]
     if target.facts.get("passes_parameters") and data.get("parameters"):
         words += ["--params", RunValue("parameters")]
-    words += ["--run-id", RunValue("run_id"), "--contract", hash_of_contract]
+    words += ["--task", f"{planner.dag_path}/{task_id}", "--run-id", RunValue("run_id")]
+    words += ["--contract", hash_of_contract, "--structure", RunValue("structure")]
+    if data.get("store_url"):
+        words += ["--store", data["store_url"]]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
 
 
@@ -1010,31 +1059,6 @@ def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) ->
                     fix="write {literal: ...} when it is plain text",
                 )
             )
-
-
-def contract(group: NodeGroup, pipeline: Pipeline) -> str:
-    """Return the hash of what a task computes: nodes, callables, inputs, outputs, formats.
-
-    Settings do not count: an image may be older or newer than its DAG, but it must hold these
-    nodes with these datasets.
-    """
-    parts: list[Any] = []
-    datasets = pipeline.datasets
-    for node in group.nodes:
-        action = node.action
-        what: Any = (
-            [action.path]
-            if isinstance(action, Operator)
-            else [action.runner, action.target, list(action.command), dict(action.arguments)]
-        )
-        formats = {}
-        for name in (*node.inputs, *node.outputs):
-            dataset = datasets.get(name)
-            if dataset is not None and dataset.format is not None:
-                formats[name] = dataset.format
-        parts.append([node.name, what, list(node.inputs), list(node.outputs), formats])
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _default_args(planner: _Planner, drafts: Sequence[_Draft]) -> dict[str, Any]:

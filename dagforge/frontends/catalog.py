@@ -221,4 +221,7 @@ def _parameter_names(parameters: dict[str, Any]) -> Iterator[str]:
 
 def read_parameters(conf: Conf) -> dict[str, Any]:
     """Return the project's parameters; an environment's replace base's by top-level key (Kedro)."""
-    return {name: value for name, (value, _) in _entries(conf.parameters, "parameter", Problems()).items()}
+    return {
+        name: value
+        for name, (value, _) in _entries(conf.parameters, "parameter", Problems()).items()
+    }

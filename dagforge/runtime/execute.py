@@ -121,7 +121,8 @@ def execute(task: TaskRun, say: Say) -> TaskRecord:
         raise CheckError(
             Problem(
                 "check-failed",
-                f"check '{check.node}' failed" + ("" if check.value is None else f": {check.value}"),
+                f"check '{check.node}' failed"
+                + ("" if check.value is None else f": {check.value}"),
                 nodes[check.node].origin,
             )
             for check in failed
@@ -137,15 +138,11 @@ def _keep(store: Store, record: TaskRecord, error: BaseException) -> None:
         error.__context__ = second
 
 
-def _run_nodes(
-    task: TaskRun, store: Store, started: str, progress: _Progress, say: Say
-) -> None:
+def _run_nodes(task: TaskRun, store: Store, started: str, progress: _Progress, say: Say) -> None:
     values: dict[str, Any] = {}
     inside = {dataset for node in task.nodes for dataset in node.outputs}
     kept = _kept_outputs(task)
-    last_use = {
-        dataset: index for index, node in enumerate(task.nodes) for dataset in node.inputs
-    }
+    last_use = {dataset: index for index, node in enumerate(task.nodes) for dataset in node.inputs}
     records: dict[str, DatasetRecord] = {}
     for index, node in enumerate(task.nodes):
         for dataset in node.inputs:
@@ -178,10 +175,7 @@ def _kept_outputs(task: TaskRun) -> set[str]:
     """Return the outputs that outlive the task: read by others, declared, or read by nobody."""
     mine = {node.name for node in task.nodes}
     read_by_others = {
-        dataset
-        for node in task.pipeline.nodes
-        if node.name not in mine
-        for dataset in node.inputs
+        dataset for node in task.pipeline.nodes if node.name not in mine for dataset in node.inputs
     }
     read_here = {dataset for node in task.nodes for dataset in node.inputs}
     kept: set[str] = set()
@@ -209,7 +203,7 @@ def _input(
     if declared is not None and declared.persisted and declared.uri is not None:
         value, record, _ = load_dataset(declared, task.root, task.allow_pickle)
         if writer is not None:
-            _warn_if_old(task, store, record, progress, say)
+            _warn_if_old(store, record, progress, say)
     else:
         value, record = store.load(dataset)
     records[dataset] = record
@@ -217,9 +211,7 @@ def _input(
     return value
 
 
-def _warn_if_old(
-    task: TaskRun, store: Store, record: DatasetRecord, progress: _Progress, say: Say
-) -> None:
+def _warn_if_old(store: Store, record: DatasetRecord, progress: _Progress, say: Say) -> None:
     """Warn of an input at a fixed path that was not written in this run."""
     begun = _run_begun(store)
     if begun is not None and record.written and record.written < begun:
@@ -244,15 +236,13 @@ def _output(
 ) -> DatasetRecord:
     declared = task.pipeline.datasets.get(dataset)
     if declared is not None and declared.persisted and declared.uri is not None:
-        record = save_dataset(
-            declared, value, task.root, producer=task.task_id, started=started
-        )
+        record = save_dataset(declared, value, task.root, producer=task.task_id, started=started)
     else:
         chosen = declared.format if declared is not None else None
         record = store.save(
             dataset, value, producer=task.task_id, started=started, format_name=chosen
         )
-    say(f"saved {dataset} ({record.format}, {record.bytes:,} bytes) to {record.uri}")
+    say(f"saved {dataset} ({record.format}, {record.size:,} bytes) to {record.uri}")
     return record
 
 
@@ -319,20 +309,20 @@ def _is_pair(result: Any) -> bool:
     return isinstance(result, tuple) and len(result) == 2
 
 
-def _node_error(
-    node: Node, failure: Failure, records: Mapping[str, DatasetRecord]
-) -> NodeError:
+def _node_error(node: Node, failure: Failure, records: Mapping[str, DatasetRecord]) -> NodeError:
     assert isinstance(node.action, Work)
     lines = [f"node '{node.name}' failed: {failure.type}: {failure.message}"]
     if node.action.target:
         lines.append(f"  function {node.action.target}")
     lines += [
-        f"  input {dataset}: {records[dataset].uri}" for dataset in node.inputs if dataset in records
+        f"  input {dataset}: {records[dataset].uri}"
+        for dataset in node.inputs
+        if dataset in records
     ]
     if failure.frames:
         lines.append("  traceback of your code:")
         lines += [f"  {line}" for line in failure.frames.rstrip("\n").split("\n")]
-    return NodeError.of("node-failed", "\n".join(lines), at=node.origin)  # type: ignore[return-value]
+    return NodeError.of("node-failed", "\n".join(lines), at=node.origin)
 
 
 def _record(task: TaskRun, progress: _Progress, started: str, status: str) -> TaskRecord:

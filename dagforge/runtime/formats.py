@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -73,24 +73,22 @@ def _is_utf8(text: str) -> bool:
 
 def _is_json(value: object) -> bool:
     """Say whether JSON gives exactly this value back: no NaN, tuples, subclasses, other keys."""
-    pending = [value]
-    depth = 0
+    pending: list[Any] = [value]
     while pending:
         item = pending.pop()
-        depth += 1
         kind = type(item)
         if kind is str:
-            good = _is_utf8(item)  # type: ignore[arg-type]
+            good = _is_utf8(item)
         elif kind is int:
             good = item in _INT64
         elif kind is float:
-            good = item - item == 0  # type: ignore[operator]
+            good = item - item == 0
         elif kind is list:
-            pending += item  # type: ignore[operator]
+            pending += item
             good = True
         elif kind is dict:
-            good = all(type(key) is str and _is_utf8(key) for key in item)  # type: ignore[attr-defined]
-            pending += item.values()  # type: ignore[attr-defined]
+            good = all(type(key) is str and _is_utf8(key) for key in item)
+            pending += item.values()
         else:
             good = item is None or kind is bool
         if not good:
@@ -262,7 +260,7 @@ def _load_pickle(path: Path, **load_args: Any) -> Any:
     import pickle
 
     with path.open("rb") as file:
-        return pickle.load(file, **load_args)  # noqa: S301 - only where the settings allow it
+        return pickle.load(file, **load_args)
 
 
 def _dump_ref(value: Ref, path: Path) -> None:
@@ -337,6 +335,11 @@ def _load_text(path: Path, **load_args: Any) -> str:
         return str(file.read())
 
 
+def _always(value: object) -> bool:
+    del value
+    return True
+
+
 def _never(value: object) -> bool:
     del value
     return False
@@ -391,8 +394,10 @@ BUILT_IN: tuple[Format, ...] = (
     Format(
         "image",
         "png",
-        lambda value: _module(value) == "PIL"
-        and getattr(value, "mode", "") in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"},
+        lambda value: (
+            _module(value) == "PIL"
+            and getattr(value, "mode", "") in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
+        ),
         _dump_image,
         _load_image,
         needs=("pillow",),
@@ -416,7 +421,7 @@ BUILT_IN: tuple[Format, ...] = (
     Format(
         "pickle",
         "pkl",
-        lambda value: True,
+        _always,
         _dump_pickle,
         _load_pickle,
         unsafe=True,
@@ -499,10 +504,8 @@ def check_pickle(
     """
     if not used.unsafe or allow_pickle is True:
         return
-    if allow_pickle and any(
-        module == allowed or module.startswith(f"{allowed}.")
-        for allowed in (allow_pickle if not isinstance(allow_pickle, bool) else ())
-    ):
+    modules = () if allow_pickle is False else allow_pickle
+    if any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules):
         return
     raise RunError.of(
         "pickle-refused",
@@ -515,7 +518,11 @@ def check_pickle(
 def type_name(value: object) -> str:
     """Return a value's type as `module.Class`."""
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def missing(used: Format, error: ImportError) -> RunError:
@@ -575,7 +582,3 @@ def _describe(value: Any, preview_rows: int) -> Mapping[str, Any]:
     if preview_rows and "preview" not in found and "shape" not in found:
         found["preview"] = repr(value)[:2000]
     return found
-
-
-
-

@@ -17,6 +17,7 @@ from typing import Any
 from dagforge.errors import did_you_mean
 from dagforge.ir import Node, Work
 from dagforge.runtime.errors import RunError
+from dagforge.runtime.formats import type_name
 
 _PACKAGE = Path(__file__).parent.parent
 # Frames of what only carries the call, not the user's own code.
@@ -175,11 +176,15 @@ def outputs_of(node: Node, result: Any) -> dict[str, Any]:
 def failure_of(error: BaseException) -> Failure:
     """Return an exception of the user's code with only the user's frames."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
     frames = traceback.format_list(list(_own_frames(error.__traceback__)))
     if isinstance(error, SyntaxError):
         frames += traceback.format_exception_only(kind, error)[:-1]
-    return Failure(name, str(error), "".join(frames))
+    return Failure(type_name(error), str(error), "".join(frames))
 
 
 def _own_frames(trace: TracebackType | None) -> Iterable[traceback.FrameSummary]:

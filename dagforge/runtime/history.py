@@ -134,9 +134,7 @@ def lineage(run: Run, dataset: str) -> list[tuple[str, TaskRecord, list[str]]]:
     Raises:
         RunError: no task of the run wrote or read it.
     """
-    writer_of = {
-        each["name"]: record for record in run.tasks.values() for each in record.outputs
-    }
+    writer_of = {each["name"]: record for record in run.tasks.values() for each in record.outputs}
     read = {each["name"] for record in run.tasks.values() for each in record.inputs}
     if dataset not in writer_of and dataset not in read:
         raise RunError.of(

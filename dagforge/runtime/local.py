@@ -113,10 +113,10 @@ def run_locally(run: LocalRun, tell: Tell) -> Outcome:
     """
     if run.jobs < 1:
         raise UsageError.of("bad-jobs", f"--jobs must be at least 1, not {run.jobs}")
-    outcome = Outcome(status=dict.fromkeys((task.task_id for task in run.dag.tasks), BLOCKED))
+    outcome = Outcome(status=dict.fromkeys((str(task.task_id) for task in run.dag.tasks), BLOCKED))
     children = _Children()
-    waiting = {task.task_id: set(task.upstream) for task in run.dag.tasks}
-    tasks = {task.task_id: task for task in run.dag.tasks}
+    waiting: dict[str, set[str]] = {task.task_id: {*task.upstream} for task in run.dag.tasks}
+    tasks: dict[str, Task] = {task.task_id: task for task in run.dag.tasks}
     running: dict[Future[str], str] = {}
     with children.stopped_by_signals(), ThreadPoolExecutor(run.jobs) as pool:
         while waiting or running:
@@ -139,12 +139,8 @@ def run_locally(run: LocalRun, tell: Tell) -> Outcome:
     return outcome
 
 
-def _run_one(
-    run: LocalRun, task: Task, children: _Children, tell: Tell, outcome: Outcome
-) -> str:
-    if run.resume and is_up_to_date(
-        Files(run.store_url), run.place, task, run.dag, run.root
-    ):
+def _run_one(run: LocalRun, task: Task, children: _Children, tell: Tell, outcome: Outcome) -> str:
+    if run.resume and is_up_to_date(Files(run.store_url), run.place, task, run.dag, run.root):
         tell(task.task_id, SKIPPED)
         return SKIPPED
     begin = time.monotonic()

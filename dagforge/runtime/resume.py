@@ -17,9 +17,7 @@ from dagforge.runtime.records import SUCCESS, read_record
 from dagforge.runtime.store import DatasetRecord, Store
 
 
-def is_up_to_date(
-    files: Files, place: RunPlace, task: Task, dag: DagPlan, root: Path
-) -> bool:
+def is_up_to_date(files: Files, place: RunPlace, task: Task, dag: DagPlan, root: Path) -> bool:
     """Say whether running the task again could only give what the store already has.
 
     Its last attempt succeeded with the same contract and the same modules, its inputs are the

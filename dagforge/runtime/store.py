@@ -48,7 +48,7 @@ class DatasetRecord:
         format: name of its format.
         file: name of the content's file, beside the pointer; empty for a fixed path.
         sha256: of the content; None for a fixed path in an object store.
-        bytes: size of the content.
+        size: of the content, in bytes.
         type: the value's Python type.
         producer: task_id of the task that wrote it; None for an input from outside.
         started: when the attempt that wrote it began, which decides between attempts.
@@ -61,7 +61,7 @@ class DatasetRecord:
     format: str
     file: str = ""
     sha256: str | None = None
-    bytes: int | None = None
+    size: int | None = None
     type: str | None = None
     producer: str | None = None
     started: str = ""
@@ -116,7 +116,11 @@ class Store:
             RunError: no format takes it, or a library is missing.
             StoreError: it cannot be written.
         """
-        used = format_for(value, self.allow_pickle) if format_name is None else format_named(format_name)
+        used = (
+            format_for(value, self.allow_pickle)
+            if format_name is None
+            else format_named(format_name)
+        )
         check_pickle(used, self.allow_pickle, f"a {type_name(value)}", type(value).__module__)
         folder = self.place.dataset(name)
         with self.files.staged(folder) as staged:
@@ -130,7 +134,7 @@ class Store:
             format=used.name,
             file=file,
             sha256=sha256,
-            bytes=size,
+            size=size,
             type=type_name(value),
             producer=producer,
             started=started,
@@ -218,8 +222,8 @@ class Store:
         sha256, size = checksum(local)
         if sha256 != record.sha256:
             what = (
-                f"has {size:,} bytes instead of {record.bytes:,}"
-                if size != record.bytes
+                f"has {size:,} bytes instead of {record.size:,}"
+                if size != record.size
                 else "has another content than was written"
             )
             raise self._altered(record, what)

@@ -51,9 +51,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
     """
     parts = request.task.split("/")
     if len(parts) != 3 or not all(parts):
-        raise UsageError.of(
-            "bad-task", f"--task {request.task!r} is not project/dag_id/task_id"
-        )
+        raise UsageError.of("bad-task", f"--task {request.task!r} is not project/dag_id/task_id")
     project_name, dag_id, task_id = parts
     conf = read_conf(
         request.root, env=request.env, conf=request.conf, project=read_project(request.root)
@@ -133,7 +131,9 @@ def _check_contract(
     ]
 
 
-def keep_structure(files: Files, place: RunPlace, digest: str, structure: Mapping[str, Any]) -> None:
+def keep_structure(
+    files: Files, place: RunPlace, digest: str, structure: Mapping[str, Any]
+) -> None:
     """Keep a plan in the store, so that its runs can be shown as they were."""
     path = place.structure(digest)
     if not files.exists(path):
