@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dagforge.check import check
-from dagforge.conf import Conf, Project, read_conf, read_project
+from dagforge.conf import Conf, Project, read_conf, read_project, shown_path
 from dagforge.errors import (
     DagForgeError,
     LoadError,
@@ -187,7 +187,9 @@ def _render(
     problems: Problems,
 ) -> list[RenderedFile]:
     """Return the files of the plans, all of them or none."""
-    templates = Templates.open(_team_templates(request, project), templates_dir(), target)
+    team = _team_templates(request, project)
+    shown = None if team is None else shown_path(team, request.root)
+    templates = Templates.open(team, templates_dir(), target, shown=shown)
 
     def render_one(each: Stages) -> Rendered:
         return generate(
@@ -197,6 +199,7 @@ def _render(
             project=project.name,
             command=command_of(request, each.dag, target),
             jinja_file=request.jinja_file,
+            root=request.root,
             selection=request.selection,
             warn=problems.warn,
         )
@@ -218,7 +221,7 @@ def _each(items: Iterable[T], stage: Callable[[T], R], problems: Problems) -> It
 
 
 def _target(request: Request, project: Project) -> Target:
-    name = request.target or project.target or DEFAULT_TARGET
+    name = request.target if request.target is not None else project.target or DEFAULT_TARGET
     version = request.airflow_version or project.airflow_version
     return read_target(name, templates_dir(), version=version)
 
@@ -227,17 +230,19 @@ def _team_templates(request: Request, project: Project) -> Path | None:
     if request.templates is not None:
         folder = request.templates
         if not folder.is_dir():
-            raise UsageError.of("no-templates", f"there is no template folder {folder}")
+            shown = shown_path(folder, request.root)
+            raise UsageError.of("no-templates", f"there is no template folder {shown}")
         return folder
     if project.templates is None:
         return None
-    if not project.templates.is_dir():
+    folder = request.root / project.templates
+    if not folder.is_dir():
         raise LoadError.of(
             "no-templates",
-            f"`templates` names the folder {project.templates.name}, which does not exist",
+            f"`templates` names the folder {project.templates.as_posix()}, which does not exist",
             at=project.origin("templates"),
         )
-    return project.templates
+    return folder
 
 
 def _choose(request: Request, project: Project, registered: tuple[str, ...]) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ project_options = with_options(
     ),
     click.option(
         "--conf",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Folder of the configuration.  [default: conf]",
     ),
@@ -202,7 +202,7 @@ template_options = with_options(
     click.option(
         "-j",
         "--jinja-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
         metavar="FILE",
         help="A kedro-airflow template that writes every file.",
     ),
@@ -232,7 +232,6 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: with every item that cannot be read.
     """
-    from dagforge.conf import parse_yaml
     from dagforge.errors import Problems
 
     problems = Problems()
@@ -248,23 +247,36 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
             )
             continue
         try:
-            value = parse_yaml(item[min(ends) + 1 :].strip().encode(), "--params").data
+            value = _read_param(item[min(ends) + 1 :].strip())
         except DagForgeError as error:
             first = error.problems[0]
             problems.error("bad-params", f"--params {key}: {first.message}", fix=first.fix)
             continue
-        target = params
+        target: Any = params
         *above, last = (part.strip() for part in key.split("."))
         for part in above:
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
                 break
-        if not isinstance(target, dict) or last in target:
-            problems.error("bad-params", f"--params: '{key}' is set twice")
+        if not isinstance(target, dict):
+            message = f"--params: '{key}' and '{'.'.join(above)}' cannot both be set"
+            problems.error("bad-params", message, fix="keep one of them")
+            continue
+        if last in target:
+            problems.error("bad-params", f"--params: '{key}' is set twice", fix="keep one of them")
             continue
         target[last] = value
     problems.raise_errors(UsageError)
     return params
+
+
+def _read_param(text: str) -> Any:
+    """Return the value that a text is in YAML, and as it is where YAML has no value for it."""
+    from dagforge.conf import parse_yaml
+
+    if text.startswith(("@", "*")) and ": " not in text:
+        return text
+    return parse_yaml(text.encode("utf-8", "surrogateescape"), "--params").data
 
 
 def _split_items(text: str) -> list[str]:
@@ -285,6 +297,22 @@ def _split_items(text: str) -> list[str]:
     return [item for item in (item.strip() for item in items) if item]
 
 
+def _here() -> Path:
+    """Return the current folder.
+
+    Raises:
+        UsageError: it is gone.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError.of(
+            "unreadable",
+            f"the current folder cannot be used: {error.strerror}",
+            fix="change to a folder that exists",
+        ) from error
+
+
 def make_request(options: Mapping[str, Any]) -> Request:
     """Return what the options of a command ask for."""
     from dagforge.build import Request
@@ -295,7 +323,7 @@ def make_request(options: Mapping[str, Any]) -> Request:
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
-    here = Path.cwd()
+    here = _here()
     root = options.get("root") or find_root(here)
 
     def absolute(path: Path | None) -> Path | None:
@@ -487,8 +515,8 @@ def _check_create(options: Mapping[str, Any]) -> None:
 
 def _output(request: Request, found: Build, options: Mapping[str, Any]) -> Path:
     if options.get("output") is not None:
-        return Path.cwd() / Path(options["output"])
-    return found.project.output or request.root / DEFAULT_OUTPUT
+        return _here() / Path(options["output"])
+    return request.root / (found.project.output or DEFAULT_OUTPUT)
 
 
 def _diffs(report: WriteReport) -> str:
@@ -636,7 +664,7 @@ def help_(code: str | None) -> None:
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 @project_options
 @target_options
 @pipeline_options

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.document import Document, Refused, Substitute, parse_yaml
-from dagforge.errors import LoadError, Origin, Problems, SourceLocation, did_you_mean
+from dagforge.errors import (
+    LoadError,
+    Origin,
+    Problems,
+    SourceLocation,
+    UsageError,
+    did_you_mean,
+)
 from dagforge.project import Project, read_project
 
 __all__ = [
@@ -144,14 +151,16 @@ def read_conf(
         project = read_project(root)
     root = root.absolute()
     folder = root / (conf if conf is not None else project.conf)
+    asked = env
     env = env if env is not None else project.env
     environments = _environments(folder, root)
     if env == BASE:
         env = None
     if env is not None and env not in environments:
-        raise LoadError.of(
+        raise (LoadError if asked is None else UsageError).of(
             "unknown-env",
-            f"there is no environment '{env}': no folder {shown_path(folder / env, root)}",
+            f"there is no environment '{env}': no folder {shown_path(folder, root)}/{env}",
+            at=project.origin("env") if asked is None else None,
             fix=did_you_mean(env, environments) or "create the folder, or leave out --env",
         )
     variables = os.environ if environ is None else environ
@@ -187,11 +196,14 @@ def read_yaml(path: Path, root: Path, *, substitute: Substitute | None = None) -
 
 
 def shown_path(path: Path, root: Path) -> str:
-    """Return a path as the user knows it: relative to the project, with forward slashes."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return path.as_posix()
+    """Return a path as the user knows it: relative to the project, with forward slashes.
+
+    One outside the project is absolute, unless it was reached from there by `..`.
+    """
+    plain = Path(os.path.normpath(path))
+    if path.is_relative_to(root) or plain.is_relative_to(root):
+        return Path(os.path.relpath(plain, root)).as_posix()
+    return plain.as_posix()
 
 
 def _environments(folder: Path, root: Path) -> tuple[str, ...]:

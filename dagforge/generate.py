@@ -68,16 +68,24 @@ class Templates:
     values: tuple[str, ...]
 
     @classmethod
-    def open(cls, team: Path | None, builtin: Path, target: Target) -> Templates:
+    def open(
+        cls, team: Path | None, builtin: Path, target: Target, *, shown: str | None = None
+    ) -> Templates:
         """Return the templates of `target`, a team's folder first.
+
+        Args:
+            team: the team's folder, None without one.
+            builtin: the folder of the built-in ones.
+            target: which of them.
+            shown: how messages name the team's folder; None for the path itself.
 
         Raises:
             TemplateError: the team's folder is for another version of the template API.
         """
         if team is not None:
-            _check_api(team)
+            _check_api(team / API_FILE, f"{shown or team.as_posix()}/{API_FILE}")
         environment = PythonEnvironment(
-            template_loader(team, builtin),
+            template_loader(team, builtin, shown=shown),
             globals={"docstring": docstring, "names": names},
             filters={"names": names, "suffixed": str.__add__},
         )
@@ -91,19 +99,18 @@ class Templates:
         )
 
 
-def _check_api(team: Path) -> None:
+def _check_api(path: Path, shown: str) -> None:
     from dagforge.conf import parse_yaml
 
-    path = team / API_FILE
-    fix = f"write `template_api: {TEMPLATE_API}` into {path.as_posix()}"
+    fix = f"write `template_api: {TEMPLATE_API}` into {shown}"
     if not path.is_file():
         raise TemplateError.of(
             "template-api",
-            f"the template folder {team.as_posix()} does not say which template API it is for",
-            at=SourceLocation(path.as_posix()),
+            "the template folder does not say which template API it is for",
+            at=SourceLocation(shown),
             fix=fix,
         )
-    document = parse_yaml(path.read_bytes(), path.as_posix())
+    document = parse_yaml(path.read_bytes(), shown)
     data = document.data if isinstance(document.data, dict) else {}
     for key in data:
         if key != "template_api":
@@ -119,9 +126,7 @@ def _check_api(team: Path) -> None:
         raise TemplateError.of(
             "template-api",
             f"these templates are for template API {version}, this DagForge has {TEMPLATE_API}",
-            at=document.origin("template_api")
-            if "template_api" in data
-            else SourceLocation(path.as_posix()),
+            at=document.origin("template_api") if "template_api" in data else SourceLocation(shown),
             fix=fix,
         )
 
@@ -142,6 +147,7 @@ def generate(
     project: str,
     command: str,
     jinja_file: Path | None = None,
+    root: Path | None = None,
     selection: Selection | None = None,
     warn: Warn,
 ) -> Rendered:
@@ -154,6 +160,7 @@ def generate(
         project: name of the project, for the header.
         command: remakes the file; for the header.
         jinja_file: a kedro-airflow template to use instead of the target's own.
+        root: the project's folder, to which that template's path in messages is relative.
         selection: the part of the pipeline that it holds, None or empty for the whole.
         warn: takes what is doubtful but no error.
 
@@ -171,6 +178,7 @@ def generate(
             jinja_file,
             settings=settings,
             package_name=project.replace("-", "_"),
+            root=root,
             warn=warn,
         )
         body, reads = result.text, set(result.reads)

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dagforge.layout import LINE_LENGTH
@@ -217,6 +218,7 @@ def _member_key(name: str) -> Any:
     return (kind, _natural(name.lower()), _natural(name))
 
 
+@cache  # the files of one run import much the same
 def _natural(text: str) -> tuple[tuple[str, int], ...]:
     """Return a key that sorts `a9` before `a10`."""
     return tuple(

@@ -36,6 +36,7 @@ from jinja2.loaders import split_template_path
 from jinja2.runtime import Context, Undefined
 from jinja2.utils import missing, pass_context
 
+from dagforge.conf import shown_path
 from dagforge.errors import (
     DagForgeError,
     Problem,
@@ -80,7 +81,13 @@ class KedroRender:
 
 
 def render_kedro_template(
-    dag: DagPlan, template: Path, *, settings: Settings, package_name: str, warn: Warn
+    dag: DagPlan,
+    template: Path,
+    *,
+    settings: Settings,
+    package_name: str,
+    root: Path | None = None,
+    warn: Warn,
 ) -> KedroRender:
     """Return what a kedro-airflow template makes of a DAG.
 
@@ -90,17 +97,20 @@ def render_kedro_template(
 
     Args:
         dag: the plan.
-        template: as the user wrote it; `include` and `extends` look in its folder.
+        template: its file; `include` and `extends` look in its folder.
         settings: of the DAG's pipeline; the template sees what users set, no default of ours,
             so that its own `| default(...)` keep their meaning.
         package_name: the Python package of the project.
+        root: the project's folder, to which paths in messages are relative; None for the working
+            directory.
         warn: takes what prints as empty, and settings that the template does not read.
 
     Raises:
         TemplateError: the template is wrong, or what it gives is no Python.
     """
     report = _EmptyReport(settings, warn)
-    environment = _Environment(template.parent, _undefined(report))
+    loader = _Loader(template.parent, root or Path.cwd())
+    environment = _Environment(loader, _undefined(report))
     try:
         seen = _reference(environment, template.name)
         context = _context(dag, settings, package_name, seen)
@@ -112,7 +122,7 @@ def render_kedro_template(
         text += "\n"
     _check_compiles(text, environment, template, context, report)
     _warn_none(text, environment, template, context, warn)
-    _warn_ungrouped(dag, template, seen, warn)
+    _warn_ungrouped(dag, SourceLocation(loader.shown(template)), seen, warn)
     _warn_lost(dag, seen, warn)
     reads = _reads(environment.reads, settings)
     _warn_unread(settings, reads, warn)
@@ -232,15 +242,15 @@ class _Environment(jinja2.Environment):
     """Jinja as kedro-airflow set it up, without the escaping and without chance.
 
     Attributes:
+        files: where its templates come from.
         reads: names that were looked up.
     """
 
     context_class = _Context
 
-    def __init__(self, folder: Path, undefined: type[Undefined]) -> None:
-        super().__init__(
-            loader=_Loader(folder), lstrip_blocks=True, undefined=undefined, auto_reload=False
-        )
+    def __init__(self, loader: _Loader, undefined: type[Undefined]) -> None:
+        super().__init__(loader=loader, lstrip_blocks=True, undefined=undefined, auto_reload=False)
+        self.files = loader
         self.reads: set[str] = set()
         self.filters |= {"slugify": _slugify, "safe": str}
         # The same input gives the same file.
@@ -252,10 +262,15 @@ class _Environment(jinja2.Environment):
 
 
 class _Loader(jinja2.BaseLoader):
-    """Reads templates from one folder, as UTF-8."""
+    """Reads templates from one folder, as UTF-8; messages name them relative to `root`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path) -> None:
         self.folder = folder
+        self.root = root
+
+    def shown(self, path: Path) -> str:
+        """Return the path as messages name it."""
+        return shown_path(path, self.root)
 
     def get_source(
         self,
@@ -274,28 +289,22 @@ class _Loader(jinja2.BaseLoader):
             raise TemplateError.of(
                 "template-unreadable",
                 "the template is not UTF-8 text",
-                at=SourceLocation(_shown(path), line),
+                at=SourceLocation(self.shown(path), line),
                 fix="save it as UTF-8",
             ) from error
         except OSError as error:
             raise TemplateError.of(
                 "template-unreadable",
                 f"the template cannot be read: {error.strerror}",
-                at=SourceLocation(_shown(path)),
+                at=SourceLocation(self.shown(path)),
             ) from error
-        return source, _shown(path), lambda: True
+        return source, self.shown(path), lambda: True
 
     def list_templates(self) -> list[str]:
         """Return the names of all files next to the template, sorted."""
         if not self.folder.is_dir():
             return []
         return sorted(path.name for path in self.folder.iterdir() if path.is_file())
-
-
-def _shown(path: Path) -> str:
-    """Return the path as messages name it: relative to the working directory where it is below."""
-    here = Path.cwd()
-    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
 def _slugify(value: object, **options: Any) -> str:
@@ -436,7 +445,7 @@ def _warn_none(
         )
 
 
-def _warn_ungrouped(dag: DagPlan, template: Path, seen: _Reference, warn: Warn) -> None:
+def _warn_ungrouped(dag: DagPlan, at: SourceLocation, seen: _Reference, warn: Warn) -> None:
     """Warn when groups were asked for and the template cannot know."""
     groups = [task.task_id for task in dag.tasks if len(task.nodes) > 1]
     if not groups or seen.groups:
@@ -446,7 +455,7 @@ def _warn_ungrouped(dag: DagPlan, template: Path, seen: _Reference, warn: Warn) 
         Problem(
             "template-ungrouped",
             f"the template makes a task of every node; it never sees the grouping ({shown})",
-            SourceLocation(_shown(template)),
+            at,
             "loop over node_objs instead of pipeline.nodes, or set `grouping: none`",
             "warning",
         )
@@ -556,20 +565,20 @@ def _template_error(environment: _Environment, path: Path, error: Exception) -> 
     if isinstance(error, DagForgeError):
         return error
     at = _place_of_error(error)
-    whole = SourceLocation(_shown(path))
+    whole = SourceLocation(environment.files.shown(path))
     match error:
         case jinja2.TemplateSyntaxError():
-            file = error.filename or error.name or _shown(path)
+            file = error.filename or error.name or environment.files.shown(path)
             return _syntax_error(environment, error, SourceLocation(file, error.lineno))
         case jinja2.TemplateNotFound():
             name = str(error.name or error)
             assert environment.loader is not None
             return TemplateError.of(
                 "template-not-found",
-                f"there is no template '{name if at else _shown(path)}'",
+                f"there is no template '{name if at else environment.files.shown(path)}'",
                 at=at,
                 fix=did_you_mean(name, environment.loader.list_templates())
-                or f"templates are looked for in {_shown(path.parent)}",
+                or f"templates are looked for in {environment.files.shown(path.parent)}",
             )
         case jinja2.UndefinedError():
             return TemplateError.of(
@@ -638,9 +647,11 @@ def _check_compiles(
         reason, line, column = str(error) or type(error).__name__, None, 1
     lines = text.split("\n")
     if line is None or not 1 <= line <= len(lines):
-        raise _no_python(reason, "", SourceLocation(_shown(path)), None)
+        raise _no_python(reason, "", SourceLocation(environment.files.shown(path)), None)
     offset = sum(len(earlier) + 1 for earlier in lines[: line - 1]) + max(column - 1, 0)
-    at = _origin_of(offset, environment, path, context) or SourceLocation(_shown(path))
+    at = _origin_of(offset, environment, path, context) or SourceLocation(
+        environment.files.shown(path)
+    )
     generated = lines[line - 1].strip()
     shown = f"\n    generated line {line}: {_shortened(generated)}" if generated else ""
     raise _no_python(reason, shown, at, _output_fix(generated, reason, report.places.get(at)))
@@ -682,7 +693,7 @@ def _origin_of(
 
     The template is rendered again, with a note of its line for every piece that it yields.
     """
-    tracer = _Tracer(path.parent, environment.undefined)
+    tracer = _Tracer(environment.files, environment.undefined)
     at: SourceLocation | None = None
     end = 0
     for piece in tracer.get_template(path.name).generate(context):
@@ -696,8 +707,8 @@ def _origin_of(
 class _Tracer(_Environment):
     """An environment whose templates note where each piece of their text stands."""
 
-    def __init__(self, folder: Path, undefined: type[Undefined]) -> None:
-        super().__init__(folder, undefined)
+    def __init__(self, loader: _Loader, undefined: type[Undefined]) -> None:
+        super().__init__(loader, undefined)
         self.last = ("", 1, False)
         self.filters["(note)"] = self._note
 

@@ -149,11 +149,11 @@ def shape(value: object, spell: Spell | None = None) -> Shape:
         return _atom(_integer(int(value)))
     if isinstance(value, float):
         return _float(float(value))
+    if isinstance(value, list):
+        return _bracketed("[", [("", shape(item, spell)) for item in value], "]")
     if isinstance(value, Mapping):
         pairs = [(literal(key, spell) + ": ", shape(item, spell)) for key, item in value.items()]
         return _bracketed("{", pairs, "}")
-    if isinstance(value, list):
-        return _bracketed("[", [("", shape(item, spell)) for item in value], "]")
     if isinstance(value, tuple):
         return _bracketed("(", [("", shape(item, spell)) for item in value], ")")
     raise NoLiteralError(value)

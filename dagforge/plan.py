@@ -54,7 +54,14 @@ TAGS_ANNOTATION = "dagforge/tags"
 LONGEST_ARGUMENT = 128 * 1024 - 1
 # Python reads `a >> b >> c` by recursion.
 LONGEST_CHAIN = 10
+# The beginning of what Airflow fills in; other braces are for other programs.
+AIRFLOW_TEMPLATE = re.compile(
+    r"\{\{-?\s*(?:ds|ts|run_id|dag|dag_run|data_interval_\w+|logical_date|execution_date|params"
+    r"|var|conn|macros|task|task_instance|ti|prev_\w+|next_\w+)\b"
+)
 Word = str | RunValue
+RUN_ID = RunValue("run_id")
+STRUCTURE = RunValue("structure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +416,10 @@ def _context(settings: Settings, target: Target, problems: Problems) -> Context:
 
 def _reporter(problems: Problems, settings: Settings, name: str, layers: tuple[Layer, ...]) -> Any:
     def report(path: tuple[str, ...], code: str, message: str, fix: str | None) -> None:
+        found = settings.explain((name,), layers)
         at = settings.place((name, *path), layers)
+        if at is None and found and found[0].layer in settings.top:
+            message = f"{found[0].layer.label}: {message}"
         problem = Problem(code, message, at, fix, at_key=code == "unknown-setting")
         # Tasks share most of their settings: what is wrong with one is said once.
         if problem not in problems.found:
@@ -1037,26 +1047,25 @@ def _command(
         words += ["--env", planner.settings_env]
     if target.facts.get("passes_parameters") and data.get("parameters"):
         words += ["--params", RunValue("parameters")]
-    words += ["--task", f"{planner.dag_path}/{task_id}", "--run-id", RunValue("run_id")]
-    words += ["--contract", hash_of_contract, "--structure", RunValue("structure")]
+    words += ["--task", f"{planner.dag_path}/{task_id}", "--run-id", RUN_ID]
+    words += ["--contract", hash_of_contract, "--structure", STRUCTURE]
     if data.get("store_url"):
         words += ["--store", data["store_url"]]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
 
 
 def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) -> None:
-    """Warn of words that only another orchestrator would read as templates."""
+    """Warn of words that hold a template of Airflow where nothing reads such."""
     if "templates" in planner.target.facts:
         return
     for index, word in enumerate(command):
-        if isinstance(word, str) and ("{{" in word or "{%" in word):
+        if isinstance(word, str) and AIRFLOW_TEMPLATE.search(word):
             planner.problems.warn(
                 Problem(
                     "cannot-express",
-                    f"node '{node.name}': {describe(word)} would be a template in Airflow; "
-                    f"{planner.target.orchestrator.capitalize()} passes it on as it stands",
+                    f"node '{node.name}': {describe(word)} is a template of Airflow, which "
+                    f"{planner.target.orchestrator.capitalize()} passes on as it stands",
                     node.origin / "command" / index,
-                    fix="write {literal: ...} when it is plain text",
                 )
             )
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, NoReturn, cast
 
@@ -99,22 +99,26 @@ def render_template(
         raise _template_error(environment, name, error) from error
 
 
-def template_loader(team: Path | None, builtin: Path) -> jinja2.BaseLoader:
+def template_loader(
+    team: Path | None, builtin: Path, *, shown: str | None = None
+) -> jinja2.BaseLoader:
     """Return what finds templates: the team's folder first, then the built-in ones.
 
     Args:
-        team: the team's folder, as the user wrote it; error messages begin with it.
+        team: the team's folder.
         builtin: the folder of the built-in templates; always reached as `builtin/...` too.
+        shown: how messages name the team's folder; None for the path itself.
     """
-    return TemplateLoader(team, builtin)
+    return TemplateLoader(team, builtin, shown=shown)
 
 
 class TemplateLoader(jinja2.BaseLoader):
     """Reads templates from a team's folder, then from the built-in one."""
 
-    def __init__(self, team: Path | None, builtin: Path) -> None:
+    def __init__(self, team: Path | None, builtin: Path, *, shown: str | None = None) -> None:
         self.team = team
         self.builtin = builtin
+        self.shown = PurePosixPath(team.as_posix() if team and shown is None else shown or "")
 
     def get_source(
         self,
@@ -157,8 +161,7 @@ class TemplateLoader(jinja2.BaseLoader):
             yield self.builtin.joinpath(*parts[1:]), template
             return
         if self.team is not None:
-            path = self.team.joinpath(*parts)
-            yield path, path.as_posix()
+            yield self.team.joinpath(*parts), self.shown.joinpath(*parts).as_posix()
         yield self.builtin.joinpath(*parts), f"{BUILTIN}/{template}"
 
 
@@ -257,6 +260,7 @@ class _Rendering:
     used: dict[str, Import] = field(default_factory=dict)
     modules: dict[jinja2.Template, Any] = field(default_factory=dict)
     macros: dict[str, Callable[[object], object] | None] = field(default_factory=dict)
+    spelled: dict[int, tuple[object, Code]] = field(default_factory=dict)
 
     def run(self, name: str) -> Code:
         """Return what the template assembles, values not yet written."""
@@ -301,10 +305,27 @@ class _Rendering:
         """Return the shape of code and of typed values; None for what `layout` knows itself."""
         if isinstance(value, Undefined):
             raise_undefined(value)
-        if isinstance(value, Code):
-            return _shape_of_code(value)
+        code = value if isinstance(value, Code) else self.code_of(value)
+        return None if code is None else _shape_of_code(code)
+
+    def code_of(self, value: object) -> Code | None:
+        """Return what the macro of the value's class writes, None where there is no such macro.
+
+        What many tasks share is one object in the plan, and written once.
+        """
+        known = self.spelled.get(id(value))
+        if known is not None:
+            return known[1]
         macro = self.macro_for(value)
-        return None if macro is None else _shape_of_code(_spelled(macro, value))
+        if macro is None:
+            return None
+        code = macro(value)
+        if not isinstance(code, Code):
+            raise NoLiteralError(value)
+        code = strip(code)
+        # The value is kept too, so that no other one gets its id.
+        self.spelled[id(value)] = (value, code)
+        return code
 
     def macro_for(self, value: object) -> Callable[[object], object] | None:
         """Return the macro that is named like the value's class, or None."""
@@ -394,10 +415,9 @@ def _place(context: Context, value: object, site: Site) -> Code:  # noqa: ARG001
     rendering = _current.get()
     if isinstance(value, Undefined):
         raise_undefined(value)
-    macro = None if kind in _PLAIN else rendering.macro_for(value)
-    if macro is not None:
-        spelled = _spelled(macro, value)
-        return Part.at(spelled, site) if isinstance(spelled, Text) else spelled
+    code = None if kind in _PLAIN else rendering.code_of(value)
+    if code is not None:
+        return Part.at(code, site) if isinstance(code, Text) else code
     return Value.at(shape(value, rendering.spell), site)
 
 
@@ -416,13 +436,6 @@ def _place_result(
     return placed
 
 
-def _spelled(macro: Callable[[object], object], value: object) -> Code:
-    spelled = macro(value)
-    if not isinstance(spelled, Code):
-        raise NoLiteralError(value)
-    return strip(spelled)
-
-
 def _shape_of_code(code: Code) -> Shape:
     """Return the shape of code that stands inside a list, dict or call.
 
@@ -433,7 +446,8 @@ def _shape_of_code(code: Code) -> Shape:
         pieces = [piece for piece, _ in leaves(code)]
         if len(pieces) == 1 and isinstance(pieces[0], Value):
             return pieces[0].shape
-    _require_closed(code)
+    if not code.isidentifier():
+        _require_closed(code)
     return shape(Code(code))
 
 

@@ -60,25 +60,33 @@ def is_atomic(value: object) -> bool:
     return isinstance(value, dict) and (frozenset(value) in ATOMIC or set(value) == {"literal"})
 
 
-def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+def merge(
+    low: Mapping[str, Any], high: Mapping[str, Any], keep_null: Collection[str] = ()
+) -> dict[str, Any]:
     """Return `high` laid over `low`: mappings merge deeply, everything else replaces.
 
     A null inside a mapping removes the key that it would have overridden.
+
+    Args:
+        low: values by name.
+        high: values by name.
+        keep_null: names of mappings in which null is a value like any other.
     """
     merged = dict(low)
     for key, value in high.items():
-        if isinstance(value, dict) and not is_atomic(value):
-            below = merged.get(key)
-            base = below if isinstance(below, dict) and not is_atomic(below) else {}
-            merged[key] = _merge_free(base, value)
-        else:
-            merged[key] = value
+        merged[key] = _merged(merged.get(key), value, key in keep_null)
     return merged
 
 
-def _merge_free(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    merged = merge(low, high)
-    return {key: value for key, value in merged.items() if value is not None}
+def _merged(low: Any, high: Any, keep_null: bool) -> Any:
+    if not isinstance(high, dict) or is_atomic(high):
+        return high
+    merged = dict(low) if isinstance(low, dict) and not is_atomic(low) else {}
+    for key, value in high.items():
+        merged[key] = _merged(merged.get(key), value, keep_null)
+        if merged[key] is None and not keep_null:
+            del merged[key]
+    return merged
 
 
 def _has(data: Any, path: Sequence[str]) -> bool:
@@ -144,7 +152,7 @@ class Settings:
         if found is None:
             merged: dict[str, Any] = {}
             for layer in layers:
-                merged = merge(merged, layer.data)
+                merged = merge(merged, layer.data, self.target.keep_null)
             found = self._merged[key] = merged
         return found
 
@@ -583,6 +591,15 @@ def make_layer(
             written[canonical] = path
 
     for name, value in data.items():
+        if name in (FOR_TAGS, FOR_TASKS):
+            problems.error(
+                "dag-setting",
+                f"'{name}' cannot stand in {label}, which holds for every task",
+                None if origin is None else origin / name,
+                fix="put it under `default:` or a pipeline's name in a settings file",
+                at_key=True,
+            )
+            continue
         if name == "default_args" and isinstance(value, dict):
             for inner, inner_value in value.items():
                 take(inner, inner_value, (name, inner))
@@ -597,6 +614,8 @@ def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
     from dagforge.schema import check_types
 
     for path, code, message, fix in check_types(layer.data, target):
+        if layer.origin is None:
+            message = f"{layer.label}: {message}"
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")
 
 

@@ -41,16 +41,26 @@ def is_object(value: object) -> bool:
 def plain(value: Any) -> Any:
     """Return a value as the schema sees it: `{literal: text}` is its text.
 
-    NaN and infinity, which JSON lacks, become a fraction: no whole number, and not null.
+    A null in a mapping stands for a key that merging takes away, and is left out; in a list
+    nothing is merged. NaN and infinity, which JSON lacks, become a fraction: no whole number,
+    and not null.
     """
+    return _plain(value, merged=True)
+
+
+def _plain(value: Any, merged: bool) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return 0.5
     if isinstance(value, dict):
         if set(value) == {"literal"}:
             return value["literal"]
-        return {key: plain(inner) for key, inner in value.items()}
+        return {
+            key: _plain(inner, merged)
+            for key, inner in value.items()
+            if not (merged and inner is None)
+        }
     if isinstance(value, list):
-        return [plain(inner) for inner in value]
+        return [_plain(inner, merged=False) for inner in value]
     return value
 
 
@@ -294,11 +304,12 @@ def editor_schema(targets: Iterable[Target]) -> dict[str, Any]:
     task_only: dict[str, Any] = {}
     for target in targets:
         for setting in target.settings.values():
-            entry = {**setting.schema, "description": setting.doc}
+            entry = _as_written(setting.schema, setting.templated, merged=True)
+            entry["description"] = setting.doc
             if setting.has_default:
                 entry["default"] = setting.default
             if setting.argument:
-                entry = _with_object(entry)
+                entry = _with_type(entry, "object")
             for name in (setting.name, *setting.aliases):
                 named = entry
                 if name != setting.name:
@@ -336,10 +347,57 @@ def editor_schema(targets: Iterable[Target]) -> dict[str, Any]:
     }
 
 
-def _with_object(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry with room for `{import: ...}` and `{call: ...}`, without an anyOf."""
-    types = entry.get("type")
-    if types is None:
-        return entry
-    names = [types] if isinstance(types, str) else list(types)
-    return entry if "object" in names else {**entry, "type": [*names, "object"]}
+def _as_written(schema: Mapping[str, Any], templated: bool, *, merged: bool) -> dict[str, Any]:
+    """Return a schema that takes what a file may hold before layers are merged.
+
+    That is null for a key that is taken away, and `{literal: text}` for the texts in a templated
+    setting; both without an anyOf, whose errors say nothing.
+
+    Args:
+        schema: of the merged value.
+        templated: the setting's texts are templates.
+        merged: the mappings in it are merged with those of other layers, as none in a list is.
+    """
+    written = dict(schema)
+    if "items" in schema:
+        written["items"] = _inner(schema["items"], templated, merged=False)
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        written["additionalProperties"] = _inner(
+            schema["additionalProperties"], templated, merged=merged
+        )
+    if "properties" in schema:
+        written["properties"] = {
+            name: _inner(inner, templated, merged=merged)
+            for name, inner in schema["properties"].items()
+        }
+    return written
+
+
+def _inner(schema: Mapping[str, Any], templated: bool, *, merged: bool) -> dict[str, Any]:
+    written = _as_written(schema, templated, merged=merged)
+    types = _types_of(schema)
+    if templated and "string" in types and "object" not in types:
+        written = _with_type(written, "object") | _LITERAL
+    if merged:
+        written = _with_type(written, "null")
+        if "enum" in schema:
+            written["enum"] = [*schema["enum"], None]
+    return written
+
+
+_LITERAL = {
+    "properties": {"literal": {"type": "string"}},
+    "required": ["literal"],
+    "additionalProperties": False,
+}
+
+
+def _types_of(schema: Mapping[str, Any]) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _with_type(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the schema with one more type, such as `object` for `{import: ...}`."""
+    types = _types_of(schema)
+    return schema if not types or name in types else {**schema, "type": [*types, name]}

@@ -170,6 +170,12 @@ class Target:
         return names
 
     @cached_property
+    def keep_null(self) -> frozenset[str]:
+        """Settings that are mappings in which null is a value: free variables, parameters."""
+        parameters = {name for name, each in self.settings.items() if each.value == "params"}
+        return frozenset({"vars", *parameters})
+
+    @cached_property
     def imports(self) -> Mapping[str, str]:
         """Import path of each name that templates may use, for this version."""
         paths = {

@@ -35,7 +35,8 @@ pipeline; in each of them `for_tags:` and `for_tasks:` hold settings by tag and 
 7. `--params`
 
 Within each, base comes before the environment, and `dagforge*.yml` before the orchestrator's files. Mappings are merged
-key by key, everything else replaces; null within a mapping removes the key.
+key by key, everything else replaces; null within a mapping removes the key (in `vars`, `params` and `parameters` it is
+a value).
 
 How values are written:
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dagforge.build import Build, Request, build
+from dagforge.cli import _run
 from dagforge.errors import DagForgeError
 from dagforge.plan import DagPlan, Task
 
@@ -37,6 +41,23 @@ def build_project(
     write_project(root, files)
     request = {"target": "airflow-k8s", "params": {}, **request}
     return build(Request(root=root, **request), render_files=render)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command went."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*arguments: str) -> Ran:
+    """Run `dagforge` in this process and the working directory, as `main` does."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = _run(arguments)
+    return Ran(code, out.getvalue(), err.getvalue())
 
 
 def problems_of(root: Path, files: Mapping[str, str], **request: Any) -> list[str]:

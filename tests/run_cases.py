@@ -149,6 +149,13 @@ def run(arguments: Sequence[str]) -> tuple[int, str]:
     return code, stderr.getvalue()
 
 
+def run_in(folder: Path, arguments: Sequence[str]) -> tuple[int, str]:
+    """Run the command line in a case's folder; without conf/ it is about this repository."""
+    project = [] if (folder / "conf").is_dir() else ["--project", str(REPOSITORY)]
+    with _working_in(folder):
+        return run([*arguments, *project])
+
+
 def built(case: str, arguments: Sequence[str], folder: Path | None = None) -> Build:
     """Return what a run of a case plans; the input is read where it stands, or in a copy of it."""
     from dagforge.build import build

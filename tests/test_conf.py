@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dagforge.conf import Conf, read_conf, read_project
-from dagforge.errors import LoadError
+from dagforge.errors import DagForgeError, LoadError
 from dagforge.project import Project, satisfies
 
 
@@ -29,7 +29,7 @@ def conf_in(root: Path, files: dict[str, str], **options: Any) -> Conf:
 
 
 def error_of(root: Path, files: dict[str, str], **options: Any) -> str:
-    with pytest.raises(LoadError) as caught:
+    with pytest.raises(DagForgeError) as caught:
         read_conf(write(root, files), **{"environ": {}} | options)
     return str(caught.value)
 

@@ -14,6 +14,7 @@ from dagforge.conf import read_yaml
 from dagforge.editor import pipelines_schema, settings_schema
 from dagforge.errors import UsageError
 from dagforge.resources import demo_conf_dir, templates_dir
+from dagforge.schema import check_types
 from dagforge.target import read_target, target_names
 
 TARGETS = [None, *target_names(templates_dir())]
@@ -134,6 +135,39 @@ def test_bad_pipelines(data: Any) -> None:
 )
 def test_settings(data: Any, good: bool) -> None:
     assert jsonschema_rs.validator_for(settings_schema(None)).is_valid(data) is good
+
+
+@pytest.mark.parametrize("target", target_names(templates_dir()))
+def test_editors_take_what_merging_takes_away(target: str) -> None:
+    """A null in a mapping, {literal: ...} in a templated text: what check_types takes, and more."""
+    known = read_target(target, templates_dir())
+    validator = jsonschema_rs.validator_for(settings_schema(target))
+
+    def taken(name: str, value: Any) -> tuple[bool, bool]:
+        by_editor = validator.is_valid({"default": {name: value}})
+        return by_editor, not list(check_types({name: value}, known))
+
+    literal = {"literal": "{{ x }}"}
+    tried = 0
+    for name, setting in known.settings.items():
+        inner = setting.schema.get("additionalProperties")
+        if isinstance(inner, dict):
+            assert taken(name, {"x": None}) == (True, True), name
+            tried += 1
+        if setting.templated and isinstance(inner, dict):
+            assert taken(name, {"x": literal}) == (True, True), name
+            if "object" not in inner["type"]:
+                assert taken(name, {"x": {"literl": "y"}}) == (False, False), name
+        items = setting.schema.get("items", {})
+        if "string" in items.get("type", ()):
+            assert taken(name, [None]) == (False, False), name
+        if setting.templated and "string" in items.get("type", ()):
+            assert taken(name, [literal]) == (True, True), name
+            tried += 1
+    assert tried >= 4
+    sizes = {"small": {"requests": {"cpu": None}, "limits": None}, "large": None}
+    assert taken("machines", sizes) == (True, True)
+    assert taken("machines", {"small": {"gpus": 1}}) == (False, False)
 
 
 def test_a_target_knows_only_its_own() -> None:

@@ -140,6 +140,77 @@ def test_mappings_merge_deeply_and_everything_else_replaces() -> None:
     }
 
 
+MACHINES = "machines: {small: {requests: {cpu: 1}, limits: {cpu: 2}}, large: {}}"
+
+
+@pytest.mark.parametrize(
+    ("base", "env", "name", "expected"),
+    [
+        ("labels: {team: a, tier: b}", "labels: {team: null}", "labels", {"tier": "b"}),
+        ("labels: {tier: b}", "labels: {team: null}", "labels", {"tier": "b"}),
+        (
+            "env_vars: {A: '1', B: {literal: '2'}}",
+            "env_vars: {A: null, B: null, C: '3'}",
+            "env_vars",
+            {"C": "3"},
+        ),
+        (
+            MACHINES,
+            "machines: {small: {limits: {cpu: null}}, large: null}",
+            "machines",
+            {"small": {"requests": {"cpu": 1}, "limits": {}}},
+        ),
+        (
+            "pod_overrides: {spec: {hostNetwork: true, priority: 5}}",
+            "pod_overrides: {spec: {hostNetwork: null}}",
+            "pod_overrides",
+            {"spec": {"priority": 5}},
+        ),
+        # Where null is a value, it is one at every depth.
+        (
+            "params: {limit: 5, day: {default: x, type: [string, 'null']}}",
+            "params: {limit: null, day: {default: null}}",
+            "params",
+            {"limit": None, "day": {"default": None, "type": ["string", "null"]}},
+        ),
+        ("vars: {channel: a}", "channel: null", "vars", {"channel": None}),
+    ],
+)
+def test_null_in_a_mapping_removes_the_key(
+    base: str, env: str, name: str, expected: Any, tmp_path: Path
+) -> None:
+    files = {
+        IMAGE: f"default: {{image: i, {base}}}",
+        "conf/prod/dagforge.yml": f"default: {{{env}}}",
+        PIPELINES: "etl: {nodes: [{name: load, func: 'team.etl:load'}]}",
+    }
+    found = build_project(tmp_path, files, env="prod")
+    assert found.dags[0].settings[name] == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("retries: null", "'retries' must be a whole number, not null"),
+        ("labels: null", "'labels' must be a mapping, not null"),
+        ("tags: [null]", "'tags.0' must be text, not null"),
+        (
+            "secrets: [{secret: null, deploy_type: env}]",
+            "'secrets.0.secret' must be text, not null",
+        ),
+        ("machines: {small: {gpus: null}}", None),
+        ("machines: {small: {gpus: 1}}", "'machines.small' has no 'gpus'"),
+    ],
+)
+def test_null_elsewhere_is_a_value(setting: str, says: str | None, tmp_path: Path) -> None:
+    files = {
+        IMAGE: f"default: {{image: i, {setting}}}",
+        PIPELINES: "etl: {nodes: [{name: load, func: 'team.etl:load'}]}",
+    }
+    told = problems_of(tmp_path, files)
+    assert [text.partition("error: ")[2].partition(" [")[0] for text in told] == [says] * bool(says)
+
+
 def test_an_object_is_replaced_whole() -> None:
     low = {"on_failure_callback": {"call": "team.alerts:Notify", "args": {"channel": "a"}}}
     high = {"on_failure_callback": {"import": "team.alerts:page"}}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import jinja2
 import pytest
 
 from dagforge.errors import OutputError, UsageError
@@ -21,6 +23,15 @@ def test_list_names_every_template_its_comment_and_its_blocks() -> None:
     found = lines[start + 2].removeprefix("  blocks: ").split(", ")
     assert found == blocks(read_template("airflow/dag.py.jinja"))
     assert {"module_docstring", "dag_arguments", "before_tasks", "task", "edges"} <= set(found)
+
+
+def test_every_template_says_what_it_is_and_writes_nothing_for_it() -> None:
+    for name in names():
+        comment, _, rest = read_template(name).partition("\n")
+        assert re.fullmatch(r"\{# [A-Z].*\. #\}", comment), name
+        environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+        assert environment.from_string(comment + "\nx").render() == "x", name
+        assert not rest.startswith("{#"), name
 
 
 def test_there_is_a_template_of_each_kind() -> None:

@@ -18,13 +18,10 @@ from tests.real.environments import python_of
 from tests.real.prefect_environment import (
     ask,
     events,
-    server,
     start,
     stub_on_path,
     variables,
 )
-
-__all__ = ["server"]
 
 PROJECT = Path(__file__).parents[2]
 FLAKY = """

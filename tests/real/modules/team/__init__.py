@@ -1,0 +1,1 @@
+"""A team's own modules, which the settings of golden cases name."""
