@@ -86,7 +86,7 @@ def check_runnable(dag: DagPlan) -> None:
 
 def command_of(run: LocalRun, task: Task) -> list[str]:
     """Return the command that runs a task here: the generated one, with this interpreter."""
-    values = {"run_id": run.place.run_id, "parameters": "", "structure": ""}
+    values = {"run_id": run.place.run_id, "parameters": "{}", "structure": run.dag.structure_hash}
     words = [_text(word, values) for word in task.command]
     if task.runs == "command" and words[:1] != list(task.settings["entrypoint"])[:1]:
         return words

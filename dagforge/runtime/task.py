@@ -10,7 +10,7 @@ from typing import Any
 
 from dagforge.conf import read_conf, read_project
 from dagforge.contract import contract, must_stop
-from dagforge.errors import UsageError, did_you_mean
+from dagforge.errors import DagForgeError, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.catalog import read_parameters
 from dagforge.ir import Node, Pipeline
@@ -61,13 +61,16 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
     warnings = _check_contract(request, nodes, pipeline, task_id)
     settings = store_settings(conf, request.pipeline)
     place = RunPlace(project_name, conf.env, dag_id, request.run_id)
+    store_url = store_url_of(request.store, settings.get("store_url"), request.root)
+    if request.structure is not None:
+        _keep_structure(Files(store_url), place, request)
     run = TaskRun(
         pipeline=pipeline,
         nodes=nodes,
         place=place,
         task_id=task_id,
         root=request.root,
-        store_url=store_url_of(request.store, settings.get("store_url"), request.root),
+        store_url=store_url,
         parameters={**read_parameters(conf), **request.parameters},
         allow_pickle=settings.get("allow_pickle", True),
         preview_rows=settings.get("preview_rows", 0),
@@ -129,6 +132,33 @@ def _check_contract(
         f"task '{task_id}': functions or formats of its nodes differ from the DAG's "
         f"(contract {request.contract}, here {found})"
     ]
+
+
+def _keep_structure(files: Files, place: RunPlace, request: TaskRequest) -> None:
+    """Keep the plan that the DAG was generated from, if this image still makes the same one."""
+    assert request.structure is not None
+    if files.exists(place.structure(request.structure)):
+        return
+    from dagforge.build import Request, build
+    from dagforge.resources import templates_dir
+    from dagforge.target import target_names
+
+    for target in target_names(templates_dir()):
+        compiled = Request(
+            root=request.root,
+            pipelines=(request.pipeline,),
+            env=request.env,
+            target=target,
+            conf=request.conf,
+        )
+        try:
+            (dag,) = build(compiled, render_files=False).dags
+        except DagForgeError:
+            # For another target the settings may not do; the run is recorded all the same.
+            continue
+        if dag.structure_hash == request.structure:
+            keep_structure(files, place, dag.structure_hash, dag.structure)
+            return
 
 
 def keep_structure(
