@@ -29,6 +29,7 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.group import task_links
+from dagforge.handover import Apart, check_handover
 from dagforge.ir import Node, NodeGroup, Operator, Pipeline, Work
 from dagforge.machines import Machine, contradict, larger, machine, quantity
 from dagforge.names import (
@@ -306,6 +307,12 @@ def plan(
         ),
         key=lambda edge: (edge.upstream, edge.downstream),
     )
+    apart = [
+        Apart(draft.group, draft.settings)
+        for draft in drafts
+        if target.kinds.get(draft.kind, {}).get("own_machine")
+    ]
+    check_handover(pipeline, apart, links, settings, problems)
     arguments, given = _dag_arguments(planner, links)
     deployment = deploy(given, settings, env=env, problems=problems)
     constants, constant_of = _constants(planner, drafts)
@@ -790,6 +797,8 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         arguments = {**arguments, **of_operator}
         own = frozenset(of_operator)
     else:
+        if data.get("python") and not facts.get("own_machine"):
+            data = {**data, "entrypoint": [data["python"], "-m", "dagforge"]}
         command = _command(planner, group, data, task_id, hash_of_contract)
         by_itself = action.runner == "command" and len(group.nodes) == 1
         in_process = not by_itself and data["entrypoint"] == ["dagforge"]
@@ -1043,6 +1052,8 @@ def _command(
             fix="take the group apart, or shorten the nodes' names",
         )
     words: list[Word] = [*data["entrypoint"], "run", planner.pipeline.name, "--nodes", nodes]
+    if data.get("project_dir"):
+        words += ["--project", data["project_dir"]]
     if planner.settings_env is not None:
         words += ["--env", planner.settings_env]
     if target.facts.get("passes_parameters") and data.get("parameters"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import secrets
 import sys
 import threading
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dagforge.runtime.places import RunPlace
 
 STORE = "DAGFORGE_STORE_URL"
+PROJECT = "DAGFORGE_PROJECT"
 store_option = click.option(
     "--store",
     metavar="URL",
@@ -102,8 +104,13 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _root(options: Mapping[str, Any]) -> Path:
+    """Return the project's folder: the command's, the environment's, the nearest one around here.
+
+    A worker starts tasks in a folder of its own, so where it runs one project only, its
+    environment says which.
+    """
     here = Path.cwd()
-    return (here / (options["root"] or find_root(here))).resolve()
+    return (here / (options["root"] or os.environ.get(PROJECT) or find_root(here))).resolve()
 
 
 def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:

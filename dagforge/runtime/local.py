@@ -91,7 +91,8 @@ def command_of(run: LocalRun, task: Task) -> list[str]:
     if task.runs == "command" and words[:1] != list(task.settings["entrypoint"])[:1]:
         return words
     skip = len(task.settings["entrypoint"])
-    command = [sys.executable, "-m", "dagforge", *words[skip:]]
+    # The last of an option counts: the DAG's own may name a folder of the workers.
+    command = [sys.executable, "-m", "dagforge", *words[skip:], "--project", str(run.root)]
     for text in run.parameters:
         command += ["--params", text]
     if run.conf is not None:
