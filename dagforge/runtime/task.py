@@ -61,7 +61,8 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
     warnings = _check_contract(request, nodes, pipeline, task_id)
     settings = store_settings(conf, request.pipeline)
     place = RunPlace(project_name, conf.env, dag_id, request.run_id)
-    store_url = store_url_of(request.store, settings.get("store_url"), request.root)
+    # The DAG says where its data are; an environment that says otherwise stands nearer.
+    store_url = store_url_of(None, request.store or settings.get("store_url"), request.root)
     if request.structure is not None:
         _keep_structure(Files(store_url), place, request)
     run = TaskRun(
