@@ -45,6 +45,12 @@ store_option = click.option(
 @project_options
 @target_options
 @click.option(
+    "-g",
+    "--group-by",
+    metavar="HOW",
+    help="Which nodes share a task: tags, namespace, memory, module or none.",
+)
+@click.option(
     "--params",
     multiple=True,
     metavar="K=V,... | JSON",
