@@ -1,24 +1,33 @@
-"""One task: its nodes in order, with their inputs from the store and their outputs to it."""
+"""One task: its nodes in order, with their inputs from the store and their outputs to it.
+
+Nothing that is read is silently stale. A dataset in the store is compared with the record of the
+task that wrote it: a value of an earlier attempt, or one made from inputs that have changed since,
+is warned of. A dataset at a fixed path is compared with what this run wrote there.
+"""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import platform
+import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dagforge import __version__
-from dagforge.errors import Problem
-from dagforge.ir import Node, Pipeline, Work, is_parameter
-from dagforge.runtime.errors import CheckError, NodeError, RunError
+from dagforge.errors import DagForgeError, Problem
+from dagforge.ir import Dataset, Node, Pipeline, Work, is_parameter
+from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError
 from dagforge.runtime.files import Files
+from dagforge.runtime.formats import type_name
 from dagforge.runtime.functions import (
     Failure,
     UserError,
@@ -27,11 +36,28 @@ from dagforge.runtime.functions import (
     function_of,
     make_importable,
     outputs_of,
+    stopped_by_signal,
 )
-from dagforge.runtime.inputs import load_dataset, parameter, save_dataset
+from dagforge.runtime.inputs import (
+    find_dataset,
+    is_same_file,
+    load_dataset,
+    parameter,
+    save_dataset,
+)
 from dagforge.runtime.places import RunPlace
-from dagforge.runtime.records import FAILED, RUNNING, SUCCESS, CheckResult, TaskRecord, write_record
-from dagforge.runtime.store import DatasetRecord, Store, now
+from dagforge.runtime.records import (
+    FAILED,
+    RUNNING,
+    SUCCESS,
+    CheckResult,
+    TaskRecord,
+    as_json,
+    next_start,
+    read_record,
+    write_record,
+)
+from dagforge.runtime.store import DatasetRecord, Store, now, superseded
 
 Say = Callable[[str], None]
 _LIBRARIES = ("pandas", "numpy", "pyarrow", "polars", "sklearn", "xgboost", "lightgbm")
@@ -65,20 +91,6 @@ class TaskRun:
     structure: str | None = None
     contract: str | None = None
     warnings: tuple[str, ...] = ()
-    store_options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Progress:
-    """What an attempt has done so far."""
-
-    inputs: list[DatasetRecord] = field(default_factory=list)
-    outputs: list[DatasetRecord] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    checks: list[CheckResult] = field(default_factory=list)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    error: Mapping[str, Any] | None = None
 
 
 def execute(task: TaskRun, say: Say) -> TaskRecord:
@@ -91,31 +103,34 @@ def execute(task: TaskRun, say: Say) -> TaskRecord:
     Raises:
         NodeError: a node's function failed.
         CheckError: a check of severity `error` failed; the outputs were saved.
+        Terminated: the process was asked to end.
         RunError: anything else; a record says so wherever the store can be written.
     """
-    started = now()
     make_importable(task.root)
-    store = Store(
-        Files(task.store_url, **task.store_options),
-        task.place,
-        task.allow_pickle,
-        task.preview_rows,
-    )
-    progress = _Progress(warnings=list(task.warnings))
-    record = _record(task, progress, started, RUNNING)
-    write_record(store.files, task.place, record)
-    for warning in task.warnings:
-        say(f"warning: {warning}")
-    try:
-        _run_nodes(task, store, started, progress, say)
-    except BaseException as error:
-        if progress.error is None:
-            progress.error = {"type": type(error).__name__, "message": str(error)}
-        _keep(store, _record(task, progress, started, FAILED), error)
-        raise
-    failed = [check for check in progress.checks if not check.passed and check.severity == "error"]
-    record = _record(task, progress, started, FAILED if failed else SUCCESS)
-    write_record(store.files, task.place, record)
+    store = Store(Files(task.store_url), task.place, task.allow_pickle, task.preview_rows)
+    before = read_record(store.files, task.place, task.task_id)
+    attempt = _Attempt(task, store, next_start(now(), before), say)
+    attempt.warnings += task.warnings
+    with stopped_by_signal():
+        # Also tells attempts that began earlier that they are no longer wanted.
+        write_record(store.files, task.place, attempt.record(RUNNING))
+        for warning in task.warnings:
+            say(f"warning: {warning}")
+        try:
+            _run_nodes(attempt)
+        except BaseException as error:
+            if attempt.error is None:
+                attempt.error = _error_of(error)
+            _keep(attempt, error)
+            raise
+        failed = [
+            check for check in attempt.checks if not check.passed and check.severity == "error"
+        ]
+        if failed:
+            names = ", ".join(f"'{check.node}'" for check in failed)
+            attempt.error = {"type": "CheckError", "message": f"failed: {names}"}
+        record = attempt.record(FAILED if failed else SUCCESS)
+        write_record(store.files, task.place, record)
     if failed:
         nodes = {node.name: node for node in task.nodes}
         raise CheckError(
@@ -130,45 +145,150 @@ def execute(task: TaskRun, say: Say) -> TaskRecord:
     return record
 
 
-def _keep(store: Store, record: TaskRecord, error: BaseException) -> None:
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt of a task, and what it has done so far.
+
+    Attributes:
+        started: later than every attempt before it, whatever the clocks say.
+        writers: records of the tasks that wrote the inputs, by task_id.
+    """
+
+    task: TaskRun
+    store: Store
+    started: str
+    say: Say
+    inputs: list[DatasetRecord] = field(default_factory=list)
+    outputs: list[DatasetRecord] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks: list[CheckResult] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    error: Mapping[str, Any] | None = None
+    writers: dict[str, TaskRecord | None] = field(default_factory=dict)
+
+    def warn(self, warning: str) -> None:
+        """Keep a warning and say it."""
+        self.warnings.append(warning)
+        self.say(f"warning: {warning}")
+
+    def check_current(self) -> None:
+        """Stop when a later attempt of the task has begun.
+
+        Raises:
+            StoreError: one has.
+        """
+        task = self.task
+        last = read_record(self.store.files, task.place, task.task_id)
+        if last is not None and last.started > self.started:
+            raise superseded(f"task '{task.task_id}'", last.started, self.started)
+
+    def writer(self, task_id: str) -> TaskRecord | None:
+        """Return the record of the task that wrote an input, None where there is none."""
+        if task_id not in self.writers:
+            self.writers[task_id] = read_record(self.store.files, self.task.place, task_id)
+        return self.writers[task_id]
+
+    def record(self, status: str) -> TaskRecord:
+        """Return the record of the attempt as it stands."""
+        task = self.task
+        return TaskRecord(
+            task_id=task.task_id,
+            dag_id=task.place.dag_id,
+            run_id=task.place.run_id,
+            nodes=tuple(node.name for node in task.nodes),
+            status=status,
+            started=self.started,
+            ended=None if status == RUNNING else now(),
+            host=socket.gethostname(),
+            structure=task.structure,
+            contract=task.contract,
+            code=code_hash(task.nodes) if status != RUNNING else None,
+            parameters=as_json(self.parameters),
+            versions=_versions(),
+            peak_memory=_peak_memory(),
+            seconds=dict(self.seconds),
+            inputs=[dataclasses.asdict(each) for each in self.inputs],
+            outputs=[dataclasses.asdict(each) for each in self.outputs],
+            metrics=as_json(self.metrics),
+            checks=[as_json(dataclasses.asdict(each)) for each in self.checks],
+            warnings=list(self.warnings),
+            error=self.error,
+        )
+
+
+def _error_of(error: BaseException) -> dict[str, Any]:
+    """Return what a record says of an error that no function of the user raised."""
+    name = type(error).__name__
+    if isinstance(error, DagForgeError):
+        first = error.problems[0]
+        return {"type": name, "code": first.code, "message": first.message, "fix": first.fix}
+    return {"type": name, "message": str(error)}
+
+
+def _keep(attempt: _Attempt, error: BaseException) -> None:
     """Write the record of a failure; a store that is the failure itself cannot take it."""
     try:
-        write_record(store.files, store.place, record)
+        write_record(attempt.store.files, attempt.task.place, attempt.record(FAILED))
     except RunError as second:
         error.__context__ = second
 
 
-def _run_nodes(task: TaskRun, store: Store, started: str, progress: _Progress, say: Say) -> None:
+def _run_nodes(attempt: _Attempt) -> None:
+    task = attempt.task
     values: dict[str, Any] = {}
     inside = {dataset for node in task.nodes for dataset in node.outputs}
     kept = _kept_outputs(task)
     last_use = {dataset: index for index, node in enumerate(task.nodes) for dataset in node.inputs}
-    records: dict[str, DatasetRecord] = {}
     for index, node in enumerate(task.nodes):
+        if _is_command(node):
+            _run_command(attempt, node)
+            continue
         for dataset in node.inputs:
-            if dataset not in values and (dataset not in inside):
-                values[dataset] = _input(task, store, dataset, records, progress, say)
-        begin = time.perf_counter()
-        say(f"node {node.name}")
-        try:
-            result = _do(node, values, task)
-        except UserError as error:
-            progress.seconds[node.name] = round(time.perf_counter() - begin, 6)
-            failure = error.failure
-            progress.error = {"node": node.name, **dataclasses.asdict(failure)}
-            raise _node_error(node, failure, records) from error
-        progress.seconds[node.name] = round(time.perf_counter() - begin, 6)
-        _judge(node, result, progress, say)
-        for dataset, value in outputs_of(node, result).items():
-            if dataset in kept:
-                progress.outputs.append(_output(task, store, dataset, value, started, say))
-            if last_use.get(dataset, -1) > index:
-                values[dataset] = value
-        result = None
+            if dataset not in values and dataset not in inside:
+                values[dataset] = _input(attempt, dataset)
+        _check_order(node, values)
+        # Nothing here outlives its last use: a task may handle more than fits into memory at once.
+        made = _call(attempt, node, values)
         for dataset in node.inputs:
             if last_use.get(dataset) == index:
-                # A task may handle more data than fit into memory at once.
                 values.pop(dataset, None)
+        for dataset in node.outputs:
+            if dataset in kept:
+                _save(attempt, dataset, made[dataset])
+            if last_use.get(dataset, -1) > index:
+                values[dataset] = made[dataset]
+            del made[dataset]
+
+
+def _is_command(node: Node) -> bool:
+    return isinstance(node.action, Work) and node.action.runner == "command"
+
+
+def _check_order(node: Node, values: Mapping[str, Any]) -> None:
+    missing = [dataset for dataset in node.inputs if dataset not in values]
+    if missing:
+        raise RunError.of(
+            "no-data",
+            f"node '{node.name}' runs before '{missing[0]}' is written",
+            at=node.origin,
+            fix="name the nodes in the order of the pipeline",
+        )
+
+
+def _call(attempt: _Attempt, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a node gives for each of its outputs, and keep what it says of the data."""
+    attempt.say(f"node {node.name}")
+    begin = time.perf_counter()
+    try:
+        result = call(node, function_of(node), values)
+    except UserError as error:
+        raise _node_error(attempt, node, error.failure) from error
+    finally:
+        attempt.seconds[node.name] = round(time.perf_counter() - begin, 6)
+    _judge(attempt, node, result)
+    return outputs_of(node, result)
 
 
 def _kept_outputs(task: TaskRun) -> set[str]:
@@ -188,166 +308,231 @@ def _kept_outputs(task: TaskRun) -> set[str]:
     return kept
 
 
-def _input(
-    task: TaskRun,
-    store: Store,
-    dataset: str,
-    records: dict[str, DatasetRecord],
-    progress: _Progress,
-    say: Say,
-) -> Any:
+def _fixed(task: TaskRun, dataset: str) -> Dataset | None:
+    """Return the dataset if it has a path of its own, None if it goes through the store."""
+    declared = task.pipeline.datasets.get(dataset)
+    if declared is not None and declared.persisted and declared.uri is not None:
+        return declared
+    return None
+
+
+def _input(attempt: _Attempt, dataset: str) -> Any:
+    task = attempt.task
     if is_parameter(dataset):
-        return parameter(dataset, task.parameters)
+        value = parameter(dataset, task.parameters)
+        attempt.parameters[dataset] = value
+        # What a function does to it must not change what is recorded.
+        return copy.deepcopy(value)
+    fixed = _fixed(task, dataset)
+    if fixed is not None:
+        value, record = load_dataset(fixed, task.root, task.allow_pickle)
+        attempt.inputs.append(record)
+        _warn_of_other_run(attempt, record)
+        return value
+    record = _current(attempt, dataset)
+    attempt.inputs.append(record)
+    _warn_if_stale(attempt, record)
     declared = task.pipeline.datasets.get(dataset)
-    writer = next((node for node in task.pipeline.nodes if dataset in node.outputs), None)
-    if declared is not None and declared.persisted and declared.uri is not None:
-        value, record, _ = load_dataset(declared, task.root, task.allow_pickle)
-        if writer is not None:
-            _warn_if_old(store, record, progress, say)
-    else:
-        value, record = store.load(dataset)
-    records[dataset] = record
-    progress.inputs.append(record)
-    return value
+    return attempt.store.read(record, {} if declared is None else declared.load_args)
 
 
-def _warn_if_old(store: Store, record: DatasetRecord, progress: _Progress, say: Say) -> None:
-    """Warn of an input at a fixed path that was not written in this run."""
-    begun = _run_begun(store)
-    if begun is not None and record.written and record.written < begun:
-        warning = (
-            f"dataset '{record.name}' at {record.uri} was written {record.written}, before this "
-            f"run began ({begun}): it is another run's"
-        )
-        progress.warnings.append(warning)
-        say(f"warning: {warning}")
+def _writer_node(task: TaskRun, dataset: str) -> Node | None:
+    return next((node for node in task.pipeline.nodes if dataset in node.outputs), None)
 
 
-def _run_begun(store: Store) -> str | None:
-    """Return when the first task of the run began, as far as records say."""
-    from dagforge.runtime.history import task_records
-
-    begun = [record.started for record in task_records(store.files, store.place)]
-    return min(begun, default=None)
-
-
-def _output(
-    task: TaskRun, store: Store, dataset: str, value: Any, started: str, say: Say
-) -> DatasetRecord:
-    declared = task.pipeline.datasets.get(dataset)
-    if declared is not None and declared.persisted and declared.uri is not None:
-        record = save_dataset(declared, value, task.root, producer=task.task_id, started=started)
-    else:
-        chosen = declared.format if declared is not None else None
-        record = store.save(
-            dataset, value, producer=task.task_id, started=started, format_name=chosen
-        )
-    say(f"saved {dataset} ({record.format}, {record.size:,} bytes) to {record.uri}")
+def _current(attempt: _Attempt, dataset: str) -> DatasetRecord:
+    """Return the record of a dataset in the store as the last attempt that wrote it left it."""
+    try:
+        record = attempt.store.current(dataset)
+    except IncompleteError as error:
+        node = _writer_node(attempt.task, dataset)
+        by = "no node writes it" if node is None else f"node '{node.name}' writes it"
+        raise IncompleteError(
+            dataclasses.replace(
+                problem,
+                message=f"{problem.message}; {by}",
+                at=None if node is None else node.origin,
+            )
+            for problem in error.problems
+        ) from error
+    writer = attempt.writer(record.producer or "")
+    if writer is not None and writer.status == SUCCESS and writer.started > record.started:
+        # A write of an earlier attempt that was long on its way came after the later one's.
+        return writer.outputs_by_name().get(dataset, record)
     return record
 
 
-def _do(node: Node, values: Mapping[str, Any], task: TaskRun) -> Any:
-    assert isinstance(node.action, Work), node.name
-    if node.action.runner == "command":
-        _run_command(node)
-        return None
-    missing = [dataset for dataset in node.inputs if dataset not in values]
-    if missing:
-        raise RunError.of(
-            "no-data",
-            f"node '{node.name}' runs before '{missing[0]}' is written",
-            at=node.origin,
+def _warn_if_stale(attempt: _Attempt, record: DatasetRecord) -> None:
+    """Warn of a dataset in the store that its task has not finished writing again since.
+
+    That is so when the task was skipped or failed in a run that was cleared in part, or that was
+    deleted and created again under the same id.
+    """
+    writer = attempt.writer(record.producer or "")
+    if writer is None:
+        return
+    what = f"dataset '{record.name}' is of {record.started}"
+    if writer.started > record.started:
+        attempt.warn(
+            f"{what}: task '{writer.task_id}' has begun again at {writer.started} "
+            f"({writer.status}) and has not written it since"
         )
-    del task
-    return call(node, function_of(node), values)
+        return
+    for source in map(DatasetRecord.from_data, writer.inputs):
+        newer = attempt.store.record(source.name) if source.file else None
+        if newer is not None and newer.sha256 != source.sha256 and newer.started > record.started:
+            attempt.warn(
+                f"{what}: '{source.name}', which task '{writer.task_id}' made it from, was "
+                f"written again at {newer.written}; '{writer.task_id}' has not run since"
+            )
 
 
-def _run_command(node: Node) -> None:
+def _warn_of_other_run(attempt: _Attempt, record: DatasetRecord) -> None:
+    """Warn of a dataset at a fixed path, written by this pipeline, that this run did not write."""
+    node = _writer_node(attempt.task, record.name)
+    if node is None:
+        return
+    ours = attempt.store.record(record.name)
+    when = f" (of {record.written})" if record.written else ""
+    if ours is None:
+        attempt.warn(
+            f"dataset '{record.name}' at {record.uri}{when} is older than this run, in which node "
+            f"'{node.name}' has not written it"
+        )
+    elif not is_same_file(ours, record):
+        attempt.warn(
+            f"dataset '{record.name}' at {record.uri}{when} is not what task '{ours.producer}' of "
+            f"this run wrote there at {ours.written}: another run has written it since"
+        )
+
+
+def _save(attempt: _Attempt, dataset: str, value: Any) -> None:
+    task = attempt.task
+    fixed = _fixed(task, dataset)
+    if fixed is not None:
+        written = save_dataset(fixed, value, task.root, task.allow_pickle, attempt.check_current)
+        record = _point(attempt, written)
+    else:
+        attempt.check_current()
+        declared = task.pipeline.datasets.get(dataset)
+        record = attempt.store.save(
+            dataset,
+            value,
+            producer=task.task_id,
+            started=attempt.started,
+            format_name=None if declared is None else declared.format,
+            save_args={} if declared is None else declared.save_args,
+        )
+        attempt.outputs.append(record)
+    attempt.say(f"saved {dataset} ({record.format}, {record.size:,} bytes) to {record.uri}")
+
+
+def _point(attempt: _Attempt, written: DatasetRecord) -> DatasetRecord:
+    """Keep what this run wrote to a fixed path, and return its record."""
+    record = dataclasses.replace(
+        written, producer=attempt.task.task_id, started=attempt.started, written=now()
+    )
+    attempt.store.point(record)
+    attempt.outputs.append(record)
+    return record
+
+
+def _run_command(attempt: _Attempt, node: Node) -> None:
+    """Run a node that is a command; it reads and writes the datasets at fixed paths by itself.
+
+    Raises:
+        NodeError: it ended with an error.
+        RunError: it cannot be started, has data in the store, or did not write what it should.
+    """
     assert isinstance(node.action, Work)
+    task = attempt.task
+    for dataset in (*node.inputs, *node.outputs):
+        if not is_parameter(dataset) and _fixed(task, dataset) is None:
+            raise RunError.of(
+                "command-data",
+                f"node '{node.name}' is a command, which cannot reach '{dataset}' in the store",
+                at=node.origin,
+                fix="give the dataset a path in the catalog, or use `after` where only the order "
+                "matters",
+            )
+    attempt.say(f"node {node.name}")
+    begin = time.perf_counter()
     try:
-        done = subprocess.run(node.action.command, check=False)
+        done = subprocess.run(node.action.command, check=False, cwd=task.root)
     except OSError as error:
         raise RunError.of(
             "no-command",
             f"node '{node.name}': '{node.action.command[0]}' cannot be started: {error.strerror}",
             at=node.origin / "command",
+            fix="install it in the image, or give its whole path",
         ) from error
+    finally:
+        attempt.seconds[node.name] = round(time.perf_counter() - begin, 6)
     if done.returncode != 0:
-        failure = Failure("CommandError", f"exit code {done.returncode}", "")
-        raise UserError(failure)
+        code = done.returncode
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        raise _node_error(attempt, node, Failure("command", how, ""))
+    for dataset in node.outputs:
+        fixed = _fixed(task, dataset)
+        if fixed is not None:
+            record = _point(attempt, find_dataset(fixed, task.root))
+            attempt.say(f"found {dataset} ({record.size or 0:,} bytes) at {record.uri}")
 
 
-def _judge(node: Node, result: Any, progress: _Progress, say: Say) -> None:
+def _judge(attempt: _Attempt, node: Node, result: Any) -> None:
     """Keep what a check or a metric says."""
     if node.metric:
-        value = result.item() if hasattr(result, "item") else result
+        value = _scalar(result)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise RunError.of(
                 "wrong-outputs",
-                f"node '{node.name}' is a metric, but its function gave a {type(value).__name__}",
+                f"node '{node.name}' is a metric, but its function gave a {type_name(result)}",
                 at=node.origin,
                 fix="return a number",
             )
-        progress.metrics[node.name] = value
-        say(f"metric {node.name} = {value}")
+        attempt.metrics[node.name] = value
+        attempt.say(f"metric {node.name} = {value}")
     if node.check is not None:
-        passed, detail = (result[0], result[1]) if _is_pair(result) else (result, None)
-        if type(passed).__name__ not in ("bool", "bool_"):
+        passed, detail = result if _is_pair(result) else (result, None)
+        passed = _scalar(passed)
+        if not isinstance(passed, bool):
             raise RunError.of(
                 "wrong-outputs",
-                f"node '{node.name}' is a check, but its function gave a {type(passed).__name__}",
+                f"node '{node.name}' is a check, but its function gave a {type_name(result)}",
                 at=node.origin,
                 fix="return True or False, or a pair of that and what to tell",
             )
-        check = CheckResult(node.name, bool(passed), node.check, detail)
-        progress.checks.append(check)
+        check = CheckResult(node.name, passed, node.check, as_json(detail))
+        attempt.checks.append(check)
         word = "passed" if check.passed else f"failed ({check.severity})"
-        say(f"check {node.name} {word}" + ("" if detail is None else f": {detail}"))
+        attempt.say(f"check {node.name} {word}" + ("" if detail is None else f": {check.value}"))
 
 
 def _is_pair(result: Any) -> bool:
     return isinstance(result, tuple) and len(result) == 2
 
 
-def _node_error(node: Node, failure: Failure, records: Mapping[str, DatasetRecord]) -> NodeError:
+def _scalar(value: Any) -> Any:
+    """Return the Python number or truth in a scalar of numpy's kind, else the value itself."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def _node_error(attempt: _Attempt, node: Node, failure: Failure) -> NodeError:
     assert isinstance(node.action, Work)
+    attempt.error = {"node": node.name, **dataclasses.asdict(failure)}
     lines = [f"node '{node.name}' failed: {failure.type}: {failure.message}"]
     if node.action.target:
         lines.append(f"  function {node.action.target}")
-    lines += [
-        f"  input {dataset}: {records[dataset].uri}"
-        for dataset in node.inputs
-        if dataset in records
-    ]
+    if node.action.command:
+        lines.append(f"  command {shlex.join(node.action.command)}")
+    uris = {record.name: record.uri for record in (*attempt.inputs, *attempt.outputs)}
+    lines += [f"  input {dataset}: {uris[dataset]}" for dataset in node.inputs if dataset in uris]
     if failure.frames:
         lines.append("  traceback of your code:")
         lines += [f"  {line}" for line in failure.frames.rstrip("\n").split("\n")]
     return NodeError.of("node-failed", "\n".join(lines), at=node.origin)
-
-
-def _record(task: TaskRun, progress: _Progress, started: str, status: str) -> TaskRecord:
-    return TaskRecord(
-        task_id=task.task_id,
-        dag_id=task.place.dag_id,
-        run_id=task.place.run_id,
-        nodes=tuple(node.name for node in task.nodes),
-        status=status,
-        started=started,
-        ended=None if status == RUNNING else now(),
-        host=socket.gethostname(),
-        structure=task.structure,
-        contract=task.contract,
-        code=code_hash(task.nodes) if status != RUNNING else None,
-        versions=_versions(),
-        peak_memory=_peak_memory(),
-        seconds=dict(progress.seconds),
-        inputs=[dataclasses.asdict(each) for each in progress.inputs],
-        outputs=[dataclasses.asdict(each) for each in progress.outputs],
-        metrics=dict(progress.metrics),
-        checks=[dataclasses.asdict(each) for each in progress.checks],
-        warnings=list(progress.warnings),
-        error=progress.error,
-    )
 
 
 def _versions() -> dict[str, str]:
@@ -371,12 +556,16 @@ def _peak_memory() -> int | None:
 
 
 def store_url_of(chosen: str | None, setting: str | None, root: Path) -> str:
-    """Return the store's URL: the command line's, the environment's, the settings', a folder."""
-    url = chosen or os.environ.get("DAGFORGE_STORE_URL") or setting
-    return url or str(root / ".dagforge" / "store")
+    """Return the store's URL: the command line's, the environment's, the settings', a folder.
 
-
-def sequence_of(nodes: Sequence[Node], names: Sequence[str]) -> tuple[Node, ...]:
-    """Return the nodes with these names, in this order; KeyError for one that there is not."""
-    by_name = {node.name: node for node in nodes}
-    return tuple(by_name[name] for name in names)
+    A relative path of the settings is the project's; any other is seen from the working folder.
+    """
+    for url, base in (
+        (chosen, Path.cwd()),
+        (os.environ.get("DAGFORGE_STORE_URL"), Path.cwd()),
+        (setting, root),
+    ):
+        if url:
+            is_path = "://" not in url and "::" not in url
+            return str(base / url) if is_path else url
+    return str(root / ".dagforge" / "store")

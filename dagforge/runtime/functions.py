@@ -6,9 +6,14 @@ import asyncio
 import hashlib
 import importlib
 import inspect
+import signal
 import sys
+import sysconfig
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +25,22 @@ from dagforge.runtime.errors import RunError
 from dagforge.runtime.formats import type_name
 
 _PACKAGE = Path(__file__).parent.parent
-# Frames of what only carries the call, not the user's own code.
-_CARRIERS = ("importlib", "asyncio", "concurrent")
+# Where Python's own modules and installed packages are: frames there are not the user's code.
+_LIBRARIES = tuple(
+    Path(path).resolve()
+    for name, path in sysconfig.get_paths().items()
+    if name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+class Terminated(SystemExit):
+    """The process was asked to end (SIGTERM); its exit code is the shell's for that."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+    def __str__(self) -> str:
+        return "stopped by SIGTERM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +49,8 @@ class Failure:
 
     Attributes:
         type: of the exception.
-        frames: the user's own frames, as Python prints a traceback.
+        message: what it says, with its notes.
+        frames: the user's own frames, as Python prints a traceback; of what caused it, too.
     """
 
     type: str
@@ -65,8 +85,11 @@ def function_of(node: Node) -> Callable[..., Any]:
     module_name, _, path = node.action.target.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:
+        absent = error.name if isinstance(error, ModuleNotFoundError) else None
+        if absent and (module_name == absent or module_name.startswith(f"{absent}.")):
             raise RunError.of(
                 "no-module",
                 f"node '{node.name}': there is no module '{module_name}' to be imported here",
@@ -74,9 +97,7 @@ def function_of(node: Node) -> Callable[..., Any]:
                 fix="install the project's package, or put the module below the project's folder "
                 "or its `src`",
             ) from error
-        raise UserError(failure_of(error)) from error
-    except Exception as error:
-        raise UserError(failure_of(error)) from error
+        raise UserError(failure_of(error, module_name)) from error
     for part in path.split("."):
         if not hasattr(found, part):
             raise RunError.of(
@@ -116,10 +137,13 @@ def call(node: Node, function: Callable[..., Any], values: Mapping[str, Any]) ->
     _check_signature(node, function, args, kwargs)
     try:
         result = function(*args, **kwargs)
-        if inspect.iscoroutine(result):
-            result = asyncio.run(result)
-    except Exception as error:
-        raise UserError(failure_of(error)) from error
+        if inspect.isawaitable(result):
+            result = _awaited(result)
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:
+        # A function that ends the process is not done: its outputs are missing.
+        raise UserError(failure_of(error, node.action.target.partition(":")[0])) from error
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise RunError.of(
             "generator",
@@ -173,28 +197,100 @@ def outputs_of(node: Node, result: Any) -> dict[str, Any]:
     return dict(zip(node.outputs, result, strict=True))
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return an exception of the user's code with only the user's frames."""
-    kind = type(error)
-    name = (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__qualname__}"
-    )
-    frames = traceback.format_list(list(_own_frames(error.__traceback__)))
+def _awaited(result: Awaitable[Any]) -> Any:
+    """Return what an awaitable gives, from a thread of its own where a loop runs here already."""
+
+    async def wait() -> Any:
+        return await result
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, wait()).result()
+
+
+def failure_of(error: BaseException, module: str = "") -> Failure:
+    """Return an exception of the user's code with only the user's frames.
+
+    Args:
+        error: as it was caught.
+        module: the node's; everything of its package is the user's, wherever it is installed.
+    """
+    return Failure(type_name(error), _message(error), "".join(_frames(error, _home(module), set())))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as second:
+        text = f"(its text cannot be made: {type(second).__name__})"
+    return "\n".join([text, *map(str, getattr(error, "__notes__", ()))])
+
+
+def _home(module: str) -> Path | None:
+    """Return the folder or file of a module's package."""
+    name = module.partition(".")[0]
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None:
+        return None
+    path = Path(file)
+    return path.parent if path.name == "__init__.py" else path
+
+
+def _frames(error: BaseException, home: Path | None, seen: set[int]) -> list[str]:
+    """Return the lines of a traceback, those of the exceptions behind it first."""
+    seen.add(id(error))
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    lines: list[str] = []
+    if cause is not None and id(cause) not in seen:
+        lines += _frames(cause, home, seen)
+        lines.append(f"{type_name(cause)}: {_message(cause)}\n")
+        lines.append(
+            "which caused:\n" if error.__cause__ is not None else "and while that was handled:\n"
+        )
+    lines += traceback.format_list(list(_own_frames(error.__traceback__, home)))
     if isinstance(error, SyntaxError):
-        frames += traceback.format_exception_only(kind, error)[:-1]
-    return Failure(type_name(error), str(error), "".join(frames))
+        lines += traceback.format_exception_only(type(error), error)[:-1]
+    return lines
 
 
-def _own_frames(trace: TracebackType | None) -> Iterable[traceback.FrameSummary]:
+def _own_frames(trace: TracebackType | None, home: Path | None) -> Iterable[traceback.FrameSummary]:
     for frame in traceback.extract_tb(trace):
         file = Path(frame.filename)
-        carried = frame.filename.startswith("<frozen") or any(
-            part in _CARRIERS and "site-packages" not in file.parts for part in file.parts
-        )
-        if not carried and not file.is_relative_to(_PACKAGE):
+        if home is not None and file.is_relative_to(home):
             yield frame
+        elif frame.filename.startswith("<frozen") or file.is_relative_to(_PACKAGE):
+            continue
+        elif not any(file.resolve().is_relative_to(library) for library in _LIBRARIES):
+            yield frame
+
+
+@contextmanager
+def stopped_by_signal() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` in here, so that a record of it can be written.
+
+    A process with a handler of its own (an orchestrator's worker) keeps it.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        del number, frame
+        # Once is enough: what follows is the record, which a second one must not interrupt.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def code_hash(nodes: Iterable[Node]) -> str | None:

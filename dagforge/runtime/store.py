@@ -1,9 +1,13 @@
 """The store: values between tasks, each complete or absent.
 
 A value is written under the hash of its content; the pointer `_dagforge.json` is written last.
-A reader sees the value before, the new one, or that there is none, never a mix. Between two
-attempts of a task the one that started later wins: a run that was deleted and created again
-begins to count its attempts anew.
+A reader sees the value before, the new one, or that there is none, never a mix, and compares the
+checksum on every load. Datasets at a fixed path have a pointer here too, which says what this run
+wrote there.
+
+Between two attempts of a task the one that started later wins. An attempt looks whether it has
+been superseded before it publishes anything, and a reader compares the pointer with the record of
+the task that wrote it (`execute`), so that even a write that was delayed on its way is noticed.
 """
 
 from __future__ import annotations
@@ -22,9 +26,12 @@ from dagforge.runtime.formats import (
     Format,
     check_pickle,
     describe,
-    format_for,
+    dump,
     format_named,
-    missing,
+    formats_for,
+    load,
+    module_of,
+    refuse_live,
     registry,
     type_name,
 )
@@ -32,6 +39,7 @@ from dagforge.runtime.places import RunPlace
 
 POINTER = "_dagforge.json"
 SCHEMA = 1
+_NOTHING: Mapping[str, Any] = {}
 
 
 def now() -> str:
@@ -47,13 +55,14 @@ class DatasetRecord:
         uri: where its content is.
         format: name of its format.
         file: name of the content's file, beside the pointer; empty for a fixed path.
-        sha256: of the content; None for a fixed path in an object store.
+        sha256: of the content; None for an input at a fixed path in an object store.
         size: of the content, in bytes.
         type: the value's Python type.
         producer: task_id of the task that wrote it; None for an input from outside.
         started: when the attempt that wrote it began, which decides between attempts.
         written: when it was written.
-        facts: rows, columns, shape, and a preview where it was asked for.
+        facts: rows, columns, shape, and a preview where it was asked for; for a fixed path also
+            `modified` and `version` (a generation or ETag) as the file system has them.
     """
 
     name: str
@@ -74,8 +83,14 @@ class DatasetRecord:
         return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> DatasetRecord:
-        """Return the record that `data` holds; keys of later versions are left out."""
+    def from_data(cls, data: Any) -> DatasetRecord:
+        """Return the record that `data` holds; keys of later versions are left out.
+
+        Raises:
+            TypeError: it holds none.
+        """
+        if not isinstance(data, dict):
+            raise TypeError(f"not a record but {type(data).__name__}")
         known = {each.name for each in fields(cls)}
         return cls(**{key: value for key, value in data.items() if key in known})
 
@@ -101,7 +116,14 @@ class Store:
         return self.files.uri(self.place.dataset(name))
 
     def save(
-        self, name: str, value: Any, *, producer: str, started: str, format_name: str | None = None
+        self,
+        name: str,
+        value: Any,
+        *,
+        producer: str,
+        started: str,
+        format_name: str | None = None,
+        save_args: Mapping[str, Any] = _NOTHING,
     ) -> DatasetRecord:
         """Write a value and return its record.
 
@@ -111,26 +133,17 @@ class Store:
             producer: the task that writes it.
             started: when this attempt of the task began.
             format_name: the dataset's own; by the value's type when None.
+            save_args: for the dataset's own format.
 
         Raises:
             RunError: no format takes it, or a library is missing.
-            StoreError: it cannot be written.
+            StoreError: it cannot be written, or a later attempt wrote it already.
         """
-        used = (
-            format_for(value, self.allow_pickle)
-            if format_name is None
-            else format_named(format_name)
-        )
-        check_pickle(used, self.allow_pickle, f"a {type_name(value)}", type(value).__module__)
-        folder = self.place.dataset(name)
-        with self.files.staged(folder) as staged:
-            dump(used, value, staged, f"dataset '{name}'")
-            sha256, size = checksum(staged)
-            file = f"{sha256[:16]}.{used.extension}"
-            self.files.put(staged, f"{folder}/{file}")
+        self.check_current(name, started)
+        used, file, sha256, size = self._write(name, value, format_name, save_args)
         record = DatasetRecord(
             name=name,
-            uri=self.files.uri(f"{folder}/{file}"),
+            uri=self.files.uri(f"{self.place.dataset(name)}/{file}"),
             format=used.name,
             file=file,
             sha256=sha256,
@@ -141,20 +154,74 @@ class Store:
             written=now(),
             facts=describe(value, self.preview_rows),
         )
-        self._point(record)
+        self.point(record)
+        begun = datetime.datetime.fromisoformat(started).timestamp()
+        self.files.remove_leftovers(self.place.dataset(name), begun)
         return record
 
-    def _point(self, record: DatasetRecord) -> None:
-        """Make the record the dataset's current one, unless a later attempt wrote it already."""
+    def _write(
+        self, name: str, value: Any, format_name: str | None, save_args: Mapping[str, Any]
+    ) -> tuple[Format, str, str, int]:
+        """Put the content, in the first format that takes it; return that, file, hash and size."""
+        if format_name is not None:
+            refuse_live(value)
+            used = format_named(format_name)
+            what = f"a {type_name(value)}"
+            check_pickle(used, self.allow_pickle, what, type(value).__module__)
+            return used, *self._put(name, value, used, save_args)
+        refused: RunError | None = None
+        formats = formats_for(value, self.allow_pickle)
+        while True:
+            try:
+                used = next(formats, None)
+            except RunError as error:
+                raise refused or error from error
+            if used is None:
+                assert refused is not None, "pickle is tried for everything"
+                raise refused
+            try:
+                return used, *self._put(name, value, used, save_args)
+            except RunError as error:
+                if error.problems[0].code != "cannot-save":
+                    raise
+                refused = refused or error
+
+    def _put(
+        self, name: str, value: Any, used: Format, save_args: Mapping[str, Any]
+    ) -> tuple[str, str, int]:
+        folder = self.place.dataset(name)
+        with self.files.staged(folder, f".{used.extension}") as staged:
+            dump(used, value, staged, f"dataset '{name}'", save_args)
+            sha256, size = checksum(staged)
+            file = f"{sha256[:16]}.{used.extension}"
+            self.files.put(staged, f"{folder}/{file}")
+        return file, sha256, size
+
+    def check_current(self, name: str, started: str) -> None:
+        """Stop an attempt that a later one has overtaken.
+
+        Raises:
+            StoreError: the dataset was written by an attempt that began later.
+        """
+        try:
+            current = self.record(name)
+        except StoreError as error:
+            if error.problems[0].code == "store-altered":
+                # What cannot be read any more is replaced by running the task again.
+                return
+            raise
+        if current is not None and current.started > started:
+            raise superseded(f"dataset '{name}'", current.started, started)
+
+    def point(self, record: DatasetRecord) -> None:
+        """Make the record the dataset's current one, unless a later attempt wrote it already.
+
+        Raises:
+            StoreError: a later attempt did, or it cannot be written.
+        """
         path = f"{self.place.dataset(record.name)}/{POINTER}"
         for _ in range(5):
-            current = self.record(record.name)
-            if current is not None and current.started > record.started:
-                raise StoreError.of(
-                    "superseded",
-                    f"a later attempt (begun {current.started}) has written '{record.name}'; this "
-                    f"one (begun {record.started}) must not replace it",
-                )
+            self.check_current(record.name, record.started)
             self.files.write(path, record.to_json())
             current = self.record(record.name)
             # Two attempts may write at once; whichever reads an older one than itself goes again.
@@ -162,29 +229,40 @@ class Store:
                 return
 
     def record(self, name: str) -> DatasetRecord | None:
-        """Return the current record of a dataset, None when it was never completely written."""
+        """Return the current record of a dataset, None when it was never completely written.
+
+        Raises:
+            StoreError: it cannot be read, or belongs to another dataset.
+        """
         content = self.files.read(f"{self.place.dataset(name)}/{POINTER}")
         if content is None:
             return None
         try:
-            return DatasetRecord.from_data(json.loads(content))
+            found = DatasetRecord.from_data(json.loads(content))
         except (ValueError, TypeError) as error:
             raise StoreError.of(
                 "store-altered",
                 f"the record of dataset '{name}' at {self.uri(name)} cannot be read: {error}",
                 fix="run the task that writes it again",
             ) from error
+        if found.name != name:
+            raise StoreError.of(
+                "dataset-clash",
+                f"datasets '{name}' and '{found.name}' share a place in this store, which "
+                f"does not tell upper and lower case apart ({self.uri(name)})",
+                fix="rename one of them, or use a store that tells upper and lower case apart",
+            )
+        return found
 
-    def load(self, name: str) -> tuple[Any, DatasetRecord]:
-        """Return a dataset's value and its record.
+    def current(self, name: str) -> DatasetRecord:
+        """Return the current record of a dataset whose content is in the store.
 
         Raises:
             IncompleteError: it was never completely written in this run.
-            StoreError: the content is not what was written.
-            RunError: its format is not allowed, or a library is missing.
+            StoreError: it cannot be read.
         """
         record = self.record(name)
-        if record is None:
+        if record is None or not record.file:
             raise IncompleteError.of(
                 "incomplete",
                 f"dataset '{name}' was never completely written in run '{self.place.run_id}' "
@@ -192,80 +270,75 @@ class Store:
                 fix="look at the task that writes it: was it skipped, did it fail, or is this "
                 "another run?",
             )
+        return record
+
+    def load(self, name: str) -> tuple[Any, DatasetRecord]:
+        """Return a dataset's current value and its record; raises what `current` and `read` do."""
+        record = self.current(name)
+        return self.read(record), record
+
+    def read(self, record: DatasetRecord, load_args: Mapping[str, Any] = _NOTHING) -> Any:
+        """Return the value of a dataset in the store.
+
+        Args:
+            record: as `current` gives it.
+            load_args: for the format, where the dataset states one.
+
+        Raises:
+            StoreError: the content is not what was written.
+            RunError: its format is not allowed, or a library is missing.
+        """
+        what = f"dataset '{record.name}'"
         used = registry().get(record.format)
         if used is None:
             raise RunError.of(
                 "unknown-format",
-                f"dataset '{name}' was written as '{record.format}', a format that this image "
-                "does not have",
+                f"{what} was written as '{record.format}', a format that this image does not have",
+                fix="install here what the task that wrote it has: DagForge's version, and "
+                "packages with formats",
             )
-        module = (record.type or "").rpartition(".")[0]
-        check_pickle(used, self.allow_pickle, f"dataset '{name}'", module)
-        with self.files.fetched(f"{self.place.dataset(name)}/{record.file}") as local:
+        check_pickle(used, self.allow_pickle, what, module_of(record.type))
+        with self.files.fetched(f"{self.place.dataset(record.name)}/{record.file}") as local:
             if local is None:
-                raise self._altered(record, "is gone")
+                raise _altered(record, "is gone")
             if used.unsafe:
                 # Nothing is unpickled before it is known to be what was written.
-                self._check(record, local)
-                return load(used, local, f"dataset '{name}'"), record
+                _check(record, local)
+                return load(used, local, what, load_args)
             with ThreadPoolExecutor(1) as pool:
-                check = pool.submit(self._check, record, local)
+                check = pool.submit(_check, record, local)
                 try:
-                    value = load(used, local, f"dataset '{name}'")
-                except RunError:
+                    value = load(used, local, what, load_args)
+                finally:
+                    # That the content was altered says more than what a library makes of it.
                     check.result()
-                    raise
-                check.result()
-            return value, record
+            return value
 
-    def _check(self, record: DatasetRecord, local: Path) -> None:
-        sha256, size = checksum(local)
-        if sha256 != record.sha256:
-            what = (
-                f"has {size:,} bytes instead of {record.size:,}"
-                if size != record.size
-                else "has another content than was written"
-            )
-            raise self._altered(record, what)
 
-    def _altered(self, record: DatasetRecord, what: str) -> StoreError:
-        return StoreError.of(
-            "store-altered",
-            f"the content of dataset '{record.name}' {what} ({record.uri})",
-            fix=f"run the task '{record.producer}' again",
+def _check(record: DatasetRecord, local: Path) -> None:
+    sha256, size = checksum(local)
+    if sha256 != record.sha256:
+        raise _altered(
+            record,
+            f"has {size:,} bytes instead of {record.size:,}"
+            if size != record.size
+            else "has another content than was written",
         )
 
 
-def dump(used: Format, value: Any, path: Path, what: str, **save_args: Any) -> None:
-    """Write a value, whatever its library raises turned into a RunError."""
-    try:
-        used.dump(value, path, **save_args)
-    except ImportError as error:
-        raise missing(used, error) from error
-    except RunError:
-        raise
-    except OSError as error:
-        raise StoreError.of(
-            "store-failed", f"{what} cannot be written: {error.strerror or error}"
-        ) from error
-    except Exception as error:
-        raise RunError.of(
-            "cannot-save",
-            f"{what}, a {type_name(value)}, cannot be written as {used.name}: "
-            f"{type(error).__name__}: {error}",
-            fix="return another type, or give the dataset a `format:` that takes it",
-        ) from error
+def _altered(record: DatasetRecord, what: str) -> StoreError:
+    return StoreError.of(
+        "store-altered",
+        f"the content of dataset '{record.name}' {what} ({record.uri})",
+        fix=f"run the task '{record.producer}' again",
+    )
 
 
-def load(used: Format, path: Path, what: str, **load_args: Any) -> Any:
-    """Read a value, whatever its library raises turned into a RunError."""
-    try:
-        return used.load(path, **load_args)
-    except ImportError as error:
-        raise missing(used, error) from error
-    except Exception as error:
-        raise RunError.of(
-            "cannot-load",
-            f"{what} cannot be read as {used.name}: {type(error).__name__}: {error}",
-            fix="is it of the format that is stated, and does this image have what wrote it?",
-        ) from error
+def superseded(what: str, later: str, started: str) -> StoreError:
+    """Return the error for an attempt that must not write any more."""
+    return StoreError.of(
+        "superseded",
+        f"{what} belongs to a later attempt (begun {later}); this one (begun {started}) must not "
+        "replace it",
+        fix="nothing is to be done: the later attempt goes on",
+    )
