@@ -423,11 +423,13 @@ def _load_array(path: Path, **load_args: Any) -> Any:
 
 def _is_image(value: Any) -> bool:
     module = sys.modules.get("PIL.Image")
-    return (
-        module is not None
-        and isinstance(value, module.Image)
-        and value.mode in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
-    )
+    if module is None or not isinstance(value, module.Image):
+        return False
+    if value.mode == "P":
+        # Pillow loses pixels whose colour the palette does not have.
+        colours = len(value.getpalette() or ()) // 3
+        return colours > 0 and bool(value.getextrema()[1] < colours)
+    return value.mode in {"1", "L", "LA", "RGB", "RGBA", "I;16"}
 
 
 def _dump_image(value: Any, path: Path, **save_args: Any) -> None:

@@ -22,10 +22,14 @@ def slug(text: str, limit: int = 80) -> str:
     Letters, digits, `_`, `.` and `-` stay. When anything had to be changed, eight hex digits of
     the text's SHA-256 follow, so that `a/b`, `a,b` and `a b` differ. Never begins with a digit,
     which YAML and OmegaConf would read as a number, nor with `_`, which is DagForge's own.
+
+    Args:
+        text: any, also what is no valid UTF-8.
+        limit: the most characters.
     """
     safe = _UNSAFE.sub("-", text).strip("-.")
-    if not safe or safe[0].isdigit() or safe[0] == "_":
-        safe = f"r-{safe.lstrip('_')}"
+    if not safe or not safe[0].isalpha():
+        safe = f"r-{safe.lstrip('_-.')}".rstrip("-")
     if safe != text or len(safe) > limit:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         safe = f"{safe[: limit - 9].rstrip('-.')}-{digest}"

@@ -173,14 +173,14 @@ class Store:
         formats = formats_for(value, self.allow_pickle)
         while True:
             try:
-                used = next(formats, None)
+                best = next(formats, None)
             except RunError as error:
                 raise refused or error from error
-            if used is None:
+            if best is None:
                 assert refused is not None, "pickle is tried for everything"
                 raise refused
             try:
-                return used, *self._put(name, value, used, save_args)
+                return best, *self._put(name, value, best, save_args)
             except RunError as error:
                 if error.problems[0].code != "cannot-save":
                     raise
