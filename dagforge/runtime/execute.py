@@ -522,7 +522,11 @@ def _scalar(value: Any) -> Any:
 def _node_error(attempt: _Attempt, node: Node, failure: Failure) -> NodeError:
     assert isinstance(node.action, Work)
     attempt.error = {"node": node.name, **dataclasses.asdict(failure)}
-    lines = [f"node '{node.name}' failed: {failure.type}: {failure.message}"]
+    first, *more = failure.message.split("\n")
+    lines = [
+        f"node '{node.name}' failed: {failure.type}: {first}",
+        *(f"    {line}" for line in more),
+    ]
     if node.action.target:
         lines.append(f"  function {node.action.target}")
     if node.action.command:

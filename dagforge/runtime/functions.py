@@ -109,7 +109,10 @@ def function_of(node: Node) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise RunError.of(
-            "no-function", f"node '{node.name}': '{path}' cannot be called", at=node.origin
+            "no-function",
+            f"node '{node.name}': '{path}' of module '{module_name}' cannot be called",
+            at=node.origin,
+            fix="name a function in it",
         )
     return found  # type: ignore[no-any-return]
 
@@ -246,8 +249,10 @@ def _frames(error: BaseException, home: Path | None, seen: set[int]) -> list[str
     if cause is None and not error.__suppress_context__:
         cause = error.__context__
     lines: list[str] = []
-    if cause is not None and id(cause) not in seen:
-        lines += _frames(cause, home, seen)
+    behind = _frames(cause, home, seen) if cause is not None and id(cause) not in seen else []
+    if cause is not None and behind:
+        # What a library handled by itself has no line of the user's.
+        lines += behind
         lines.append(f"{type_name(cause)}: {_message(cause)}\n")
         lines.append(
             "which caused:\n" if error.__cause__ is not None else "and while that was handled:\n"
@@ -265,7 +270,9 @@ def _own_frames(trace: TracebackType | None, home: Path | None) -> Iterable[trac
             yield frame
         elif frame.filename.startswith("<frozen") or file.is_relative_to(_PACKAGE):
             continue
-        elif not any(file.resolve().is_relative_to(library) for library in _LIBRARIES):
+        elif file.exists() and not any(
+            file.resolve().is_relative_to(library) for library in _LIBRARIES
+        ):
             yield frame
 
 
