@@ -244,6 +244,8 @@ def _run_nodes(attempt: _Attempt) -> None:
     for index, node in enumerate(task.nodes):
         if _is_command(node):
             _run_command(attempt, node)
+            # What it wrote lies at a path of its own, where the others read it.
+            inside.difference_update(node.outputs)
             continue
         for dataset in node.inputs:
             if dataset not in values and dataset not in inside:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
+import signal
 import sys
+import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import polars
 
 seen: list[Any] = []
+hooks: list[Callable[[], object]] = []
 _alive: list[weakref.ref[Any]] = []
 
 
@@ -165,3 +171,65 @@ def alive(number: int) -> int:
     del number
     gc.collect()
     return sum(each() is not None for each in _alive)
+
+
+def hooked() -> list[str]:
+    """Return a value after something else happened meanwhile."""
+    value = os.environ.get("VALUE", "first")
+    while hooks:
+        hooks.pop()()
+    return [value]
+
+
+class SlowToSave:
+    """A value whose saving never ends, after a part of it was written."""
+
+    def __reduce__(self) -> Any:
+        print("saving", flush=True)
+        time.sleep(60)
+        return SlowToSave, ()
+
+
+def slow_to_save() -> Any:
+    return (b"x" * 1_000_000, SlowToSave()) if "SLOW" in os.environ else [1]
+
+
+def first_then_slow() -> Any:
+    return 1, slow_to_save()
+
+
+def killed() -> int:
+    if "SLOW" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+
+
+def sleep() -> int:
+    if "SLOW" in os.environ:
+        print("sleeping", flush=True)
+        time.sleep(60)
+    return 1
+
+
+def large_bytes() -> bytes:
+    return os.urandom(3_000_000)
+
+
+def large_frame() -> Any:
+    return pd.DataFrame({"a": np.random.default_rng(0).normal(size=400_000)})
+
+
+def large_array() -> Any:
+    return np.zeros(400_000)
+
+
+def large_text() -> str:
+    return "x" * 3_000_000
+
+
+def large_pickle() -> Any:
+    return (os.urandom(3_000_000),)
+
+
+def large_polars() -> Any:
+    return polars.DataFrame({"a": np.random.default_rng(0).normal(size=400_000)})
