@@ -799,7 +799,8 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
     else:
         if data.get("python") and not facts.get("own_machine"):
             data = {**data, "entrypoint": [data["python"], "-m", "dagforge"]}
-        command = _command(planner, group, data, task_id, hash_of_contract)
+        expands = bool(facts.get("expands"))
+        command = _command(planner, group, data, task_id, hash_of_contract, expands=expands)
         by_itself = action.runner == "command" and len(group.nodes) == 1
         in_process = not by_itself and data["entrypoint"] == ["dagforge"]
         runs = "nodes" if in_process else "command"
@@ -1028,8 +1029,19 @@ def _command(
     data: Mapping[str, Any],
     task_id: TaskId,
     hash_of_contract: str,
+    *,
+    expands: bool,
 ) -> tuple[Any, ...]:
-    """Return the task's command: node names, never tags, so that the image decides nothing."""
+    """Return the task's command: node names, never tags, so that the image decides nothing.
+
+    Args:
+        planner: of the DAG.
+        group: the nodes.
+        data: settings of the task.
+        task_id: of the task.
+        hash_of_contract: what the task expects of its image.
+        expands: whether what starts the command replaces `$(NAME)` in it.
+    """
     first = group.nodes[0].action
     assert isinstance(first, Work)
     target = planner.target
@@ -1051,18 +1063,33 @@ def _command(
             group.nodes[0].origin,
             fix="take the group apart, or shorten the nodes' names",
         )
-    words: list[Word] = [*data["entrypoint"], "run", planner.pipeline.name, "--nodes", nodes]
+    task = f"{planner.dag_path}/{task_id}"
+    env = planner.settings_env
+    name = planner.pipeline.name
+    if expands:
+        name, nodes = _unexpanded(name), _unexpanded(nodes)
+        env = None if env is None else _unexpanded(env)
+    words: list[Word] = [*data["entrypoint"], "run", name, "--nodes", nodes]
     if data.get("project_dir"):
         words += ["--project", data["project_dir"]]
-    if planner.settings_env is not None:
-        words += ["--env", planner.settings_env]
+    if env is not None:
+        words += ["--env", env]
     if target.facts.get("passes_parameters") and data.get("parameters"):
         words += ["--params", RunValue("parameters")]
-    words += ["--task", f"{planner.dag_path}/{task_id}", "--run-id", RUN_ID]
+    words += ["--task", task, "--run-id", RUN_ID]
     words += ["--contract", hash_of_contract, "--structure", STRUCTURE]
     if data.get("store_url"):
         words += ["--store", data["store_url"]]
     return tuple(literal(word, target) if isinstance(word, str) else word for word in words)
+
+
+def _unexpanded(name: str) -> str:
+    """Return a name so written that Kubernetes hands it to a container as it is.
+
+    It replaces `$(NAME)` by a variable of the container and `$$` by `$`:
+    https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container
+    """
+    return name.replace("$", "$$") if "$$" in name or "$(" in name else name
 
 
 def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) -> None:

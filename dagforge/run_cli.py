@@ -25,6 +25,7 @@ from dagforge.cli import (
 from dagforge.errors import UsageError
 
 if TYPE_CHECKING:
+    from dagforge.build import Request
     from dagforge.plan import DagPlan
     from dagforge.runtime.local import LocalRun, Outcome
     from dagforge.runtime.places import RunPlace
@@ -140,6 +141,14 @@ def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:
     run_task(request, lambda line: click.echo(line))
 
 
+def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
+    """Return what to plan: tasks of this machine, whatever machines the target gives them."""
+    from dataclasses import replace
+
+    request = make_request({**options, "pipelines": (pipeline,)})
+    return replace(request, params={**request.params, "run_in": "worker"})
+
+
 def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     from dagforge.build import build
     from dagforge.runtime.execute import store_url_of
@@ -149,7 +158,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     from dagforge.runtime.task import keep_structure
 
     _parameters(options["params"])
-    request = make_request({**options, "params": (), "pipelines": (pipeline,)})
+    request = _request(pipeline, {**options, "params": ()})
     found = build(request, render_files=False)
     (dag,) = found.dags
     check_runnable(dag)
@@ -292,7 +301,7 @@ def _place(pipeline: str, options: Mapping[str, Any]) -> tuple[Any, RunPlace, Da
     from dagforge.runtime.files import Files
     from dagforge.runtime.places import RunPlace
 
-    request = make_request({**options, "pipelines": (pipeline,)})
+    request = _request(pipeline, options)
     (dag,) = build(request, render_files=False).dags
     url = store_url_of(options["store"], dag.settings.get("store_url"), request.root)
     return Files(url), RunPlace(dag_project(dag), dag.env, dag.dag_id, ""), dag

@@ -173,6 +173,7 @@ class PodApi:
             with pod.changed:
                 pod.lines.append(f"{now(digits=9)} {line.decode(errors='backslashreplace')}")
                 pod.changed.notify_all()
+        pod.process.stdout.close()
         code = pod.process.wait()
         # Killed by signal 9 is 137 to a container's runtime.
         pod.body["status"] = ended(pod, code if code >= 0 else 128 - code, None)
