@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,31 @@ class Airflow:
         )
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str) -> Iterator[Path]:
+        """Keep one of Airflow's processes running; gives its log."""
+        log = self.home / f"{arguments[0]}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [str(self.programs / "airflow"), *arguments],
+                env=dict(self.variables),
+                cwd=self.home,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield log
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            finally:
+                # What it has started itself and left behind.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return what the database answers."""
