@@ -1,4 +1,7 @@
-"""What the nodes of the tests call: plain functions, good and bad."""
+"""What the nodes of the tests call: plain functions, good and bad.
+
+Libraries are imported where they are used: most tasks of the tests are processes that need none.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,6 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
-
-import numpy as np
-import pandas as pd
-import polars
 
 seen: list[Any] = []
 hooks: list[Callable[[], object]] = []
@@ -64,6 +63,8 @@ def three() -> list[int]:
 
 
 def frame() -> Any:
+    import pandas as pd
+
     return pd.DataFrame({"a": [1, 2], "b": ["x", "é"]})
 
 
@@ -140,14 +141,20 @@ def bad() -> bool:
 
 
 def bad_with_remark() -> tuple[Any, str]:
+    import pandas as pd
+
     return pd.Series([1]).gt(1).all(), "7 rows without a price"
 
 
 def number() -> Any:
+    import pandas as pd
+
     return pd.Series([0.25]).mean()
 
 
 def no_number() -> Any:
+    import pandas as pd
+
     return pd.Series([1, 2])
 
 
@@ -216,10 +223,15 @@ def large_bytes() -> bytes:
 
 
 def large_frame() -> Any:
+    import numpy as np
+    import pandas as pd
+
     return pd.DataFrame({"a": np.random.default_rng(0).normal(size=400_000)})
 
 
 def large_array() -> Any:
+    import numpy as np
+
     return np.zeros(400_000)
 
 
@@ -232,4 +244,7 @@ def large_pickle() -> Any:
 
 
 def large_polars() -> Any:
+    import numpy as np
+    import polars
+
     return polars.DataFrame({"a": np.random.default_rng(0).normal(size=400_000)})
