@@ -142,8 +142,8 @@ def store_of(settings: Mapping[str, Any]) -> Any:
     if STORE in variables:
         value = variables[STORE]
         if isinstance(value, dict):
-            value = value.get("literal", ...)
-        return ... if value is ... or "{{" in str(value) else str(value)
+            return value.get("literal", ...)
+        return ... if "{{" in str(value) else str(value)
     if any(settings.get(name) for name in OUT_OF_SIGHT):
         return ...
     for secret in settings.get("secrets") or ():

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from dagforge.runtime.files import Files
 from tests.real.airflow_home import make_airflow
 from tests.real.pod_api import Image, PodApi, kubeconfig, serving
 from tests.real.run_project import (
@@ -46,7 +46,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     address = f"http://{host}:{port}"
     for name, text in {**KEYS, **REGION, "AWS_ENDPOINT_URL": address}.items():
         monkeypatch.setenv(name, text)
-    boto3.client("s3", endpoint_url=address).create_bucket(Bucket="spaceflights")
+    Files("s3://spaceflights").system.mkdir("spaceflights")
     try:
         yield address
     finally:
