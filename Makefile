@@ -68,9 +68,9 @@ environments: $(ENVIRONMENTS:%=.venvs/%/.installed) ## Make the environments of 
 lock: $(UV) ## Resolve every lock file again, to the newest versions that its .in file allows
 	for name in $(ENVIRONMENTS); do \
 		$(call compile,$(LOCKS)/$$name.txt,$(LOCKS)/$$name.in) || exit; done
-	$(call compile,$(LOCKS)/demo.txt,pyproject.toml)
+	$(call compile,$(LOCKS)/demo.txt,pyproject.toml --extra run --group demo)
 	$(call compile,$(LOCKS)/oldest.txt,pyproject.toml --resolution lowest-direct)
-	$(call compile,$(LOCKS)/dev.txt,pyproject.toml --group dev)
+	$(call compile,$(LOCKS)/dev.txt,pyproject.toml --extra run --group dev)
 
 clean: ## Remove what make made
 	rm -rf .venv .venvs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

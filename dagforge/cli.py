@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEBUG = "DAGFORGE_TRACEBACK"
+LAZY = ("run", "runs")
 STAGES = ("pipeline", "groups", "settings", "plan")
 DEFAULT_OUTPUT = "dags"
 # About 50 pipelines, which take a second.
@@ -61,6 +62,8 @@ class Commands(click.Group):
         "show",
         "validate",
         "create",
+        "run",
+        "runs",
         "verify",
         "explain",
         "templates",
@@ -68,9 +71,18 @@ class Commands(click.Group):
         "help",
     )
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; those that run pipelines are imported only when they are asked for."""
+        if cmd_name in LAZY:
+            from dagforge import run_cli
+
+            command: click.Command = getattr(run_cli, cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names as they stand in `--help`."""
-        names = super().list_commands(ctx)
+        names = [*super().list_commands(ctx), *LAZY]
         return sorted(names, key=lambda name: (self._rank(name), name))
 
     def _rank(self, name: str) -> int:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 from dagforge.frozen import frozen
 
@@ -149,7 +152,7 @@ class DagForgeError(Exception):
         at: Place = None,
         fix: str | None = None,
         at_key: bool = False,
-    ) -> DagForgeError:
+    ) -> Self:
         """Return the error for a single problem."""
         return cls([Problem(code, message, at, fix, at_key=at_key)])
 

@@ -1,4 +1,4 @@
-"""The start of a project: the demo's configuration, its facts, and what git should know."""
+"""The start of a project: the demo's configuration and code, and what git should know."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from dagforge.errors import OutputError, SourceLocation
 from dagforge.names import slug
 from dagforge.new_files import create_files
-from dagforge.resources import demo_conf_dir
+from dagforge.resources import demo_conf_dir, demo_dir
 
 FACTS = """\
 # Facts about this project. The same keys may stand under [tool.dagforge] in pyproject.toml instead.
@@ -57,6 +57,9 @@ def init_project(folder: Path, *, force: bool) -> list[tuple[str, Path]]:
         for file in sorted(demo.rglob("*"))
         if file.suffix in (".yml", ".yaml") and file.is_file()
     }
+    code = demo_dir()
+    for file in sorted(code.rglob("*.py")):
+        contents[folder / file.relative_to(code)] = file.read_bytes()
     if not _has_facts(folder / "pyproject.toml"):
         name = slug(folder.absolute().resolve().name) or "project"
         contents[folder / "dagforge.toml"] = FACTS.format(name=name).encode()

@@ -56,6 +56,8 @@ class Node:
         module: the Python module of its function, for grouping by module; None without one.
         block: nodes with one block must share a task; None where it does not matter.
         settings: what the definition writes next to the node, not yet checked.
+        check: severity (`error`, `warning`) of a node whose result says whether data are good.
+        metric: its result is a number to keep with the run.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Node:
     module: str | None = None
     block: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    check: str | None = None
+    metric: bool = False
 
 
 @frozen
@@ -79,6 +83,8 @@ class Dataset:
         persisted: False when it lives in the memory of one process.
         uri: where it is stored; None when the catalog does not say.
         shared: concurrent runs may write it.
+        load_args: for what reads the format.
+        save_args: for what writes it.
     """
 
     name: str
@@ -87,6 +93,8 @@ class Dataset:
     uri: str | None = None
     format: str | None = None
     shared: bool = False
+    load_args: Mapping[str, Any] = field(default_factory=dict)
+    save_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 @frozen

@@ -6,13 +6,12 @@ what stands here and lay it out.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dagforge.contract import contract, structure_hash
 from dagforge.convert import (
     Context,
     convert,
@@ -31,6 +30,7 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.group import task_links
+from dagforge.handover import Apart, check_handover
 from dagforge.ir import Node, NodeGroup, Operator, Pipeline, Work
 from dagforge.machines import Machine, contradict, larger, machine, quantity
 from dagforge.names import (
@@ -63,6 +63,7 @@ AIRFLOW_TEMPLATE = re.compile(
 )
 Word = str | RunValue
 RUN_ID = RunValue("run_id")
+STRUCTURE = RunValue("structure")
 
 
 @frozen
@@ -155,6 +156,31 @@ class DagPlan:
     catchup: bool = False
 
     @property
+    def structure(self) -> Mapping[str, Any]:
+        """What the DAG is made of, without settings: tasks, their nodes and contracts, edges."""
+        return {
+            "dag_id": self.dag_id,
+            "pipeline": self.pipeline.name,
+            "tasks": [
+                {"task_id": task.task_id, "nodes": list(task.nodes), "contract": task.contract}
+                for task in self.tasks
+            ],
+            "edges": [
+                {
+                    "upstream": edge.upstream,
+                    "downstream": edge.downstream,
+                    "datasets": list(edge.datasets),
+                }
+                for edge in self.edges
+            ],
+        }
+
+    @property
+    def structure_hash(self) -> str:
+        """Hash of the structure, which every record of a run names."""
+        return structure_hash(self.structure)
+
+    @property
     def summary(self) -> str:
         """The text of the file's docstring."""
         name = self.pipeline.name
@@ -222,6 +248,7 @@ class _Planner:
     context: Context
     machines: Mapping[str, Machine]
     settings_env: str | None
+    dag_path: str = ""
     behind_annotations: frozenset[str] = frozenset()
     kind_layers: dict[str, Layer] = field(default_factory=dict)
     arguments: dict[tuple[int, str, str | None], Mapping[str, Any]] = field(default_factory=dict)
@@ -279,6 +306,7 @@ def plan(
     if "annotations" in target.settings:
         planner.behind_annotations = target.arguments_after("annotations")
     dag_id = _dag_id(planner, project)
+    planner.dag_path = f"{slug(project) or digest(project)}/{dag_id}"
     drafts = [_draft(planner, group) for group in groups]
     _check_task_ids(planner, drafts)
     _check_own_keys(planner, groups)
@@ -292,6 +320,12 @@ def plan(
         ),
         key=lambda edge: (edge.upstream, edge.downstream),
     )
+    apart = [
+        Apart(draft.group, draft.settings)
+        for draft in drafts
+        if target.kinds.get(draft.kind, {}).get("own_machine")
+    ]
+    check_handover(pipeline, apart, links, settings, problems)
     arguments, given = _dag_arguments(planner, links)
     deployment = deploy(given, settings, env=env, problems=problems)
     constants, constant_of = _constants(planner, drafts)
@@ -349,7 +383,7 @@ def plan(
     stem = module_stem(dag_id)
     flow_names = {*reserved, *variables.values()}
     variable = identifiers([stem], flow_names, fallback="dag")[stem]
-    return DagPlan(
+    planned = DagPlan(
         dag_id=dag_id,
         stem=stem,
         variable=variable,
@@ -368,6 +402,21 @@ def plan(
         settings=dag_settings,
         catchup=bool(dag_settings.get("catchup", False)),
     )
+    return _with_structure(planned, target)
+
+
+def _with_structure(dag: DagPlan, target: Target) -> DagPlan:
+    """Return the plan with its hash where the orchestrator shows it with every run."""
+    name = target.facts.get("structure_param")
+    if name is None or not any(task.runs == "nodes" or task.command for task in dag.tasks):
+        return dag
+    arguments = dict(dag.arguments)
+    params = {**arguments.get("params", {}), name: dag.structure_hash}
+    arguments.setdefault("doc_md", f"{dag.summary}\n\nStructure `{dag.structure_hash}`.")
+    arguments["params"] = params
+    order = {argument: index for index, argument in enumerate(target.arguments.values())}
+    ordered = dict(sorted(arguments.items(), key=lambda item: order.get(item[0], -1)))
+    return replace(dag, arguments=ordered)
 
 
 def check_settings(
@@ -786,7 +835,8 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         _report_conflict(planner, group, path, sort, first, second)
     data = settings.merged(layers)
     action = group.nodes[0].action
-    hash_of_contract = contract(group, planner.pipeline)
+    hash_of_contract = contract(group.nodes, planner.pipeline)
+    task_id = _task_id(planner, group, data)
     kind = OPERATOR if isinstance(action, Operator) else str(data["run_in"])
     facts = target.kinds.get(kind)
     if facts is None:
@@ -821,14 +871,17 @@ def _draft(planner: _Planner, group: NodeGroup) -> _Draft:
         arguments = {**arguments, **of_operator}
         own = frozenset(of_operator)
     else:
-        command = _command(planner, group, data, hash_of_contract)
+        if data.get("python") and not facts.get("own_machine"):
+            data = {**data, "entrypoint": [data["python"], "-m", "dagforge"]}
+        expands = bool(facts.get("expands"))
+        command = _command(planner, group, data, task_id, hash_of_contract, expands=expands)
         by_itself = action.runner == "command" and len(group.nodes) == 1
         in_process = not by_itself and data["entrypoint"] == ["dagforge"]
         runs = "nodes" if in_process else "command"
         arguments = _with_tags(planner, group, kind, arguments, _task_context(planner, data))
     return _Draft(
         group=group,
-        task_id=_task_id(planner, group, data),
+        task_id=task_id,
         kind=kind,
         operator=operator,
         command=command,
@@ -1051,9 +1104,24 @@ def _operator_arguments(
 
 
 def _command(
-    planner: _Planner, group: NodeGroup, data: Mapping[str, Any], hash_of_contract: str
+    planner: _Planner,
+    group: NodeGroup,
+    data: Mapping[str, Any],
+    task_id: TaskId,
+    hash_of_contract: str,
+    *,
+    expands: bool,
 ) -> tuple[Any, ...]:
-    """Return the task's command: node names, never tags, so that the image decides nothing."""
+    """Return the task's command: node names, never tags, so that the image decides nothing.
+
+    Args:
+        planner: of the DAG.
+        group: the nodes.
+        data: settings of the task.
+        task_id: of the task.
+        hash_of_contract: what the task expects of its image.
+        expands: whether what starts the command replaces `$(NAME)` in it.
+    """
     first = group.nodes[0].action
     assert isinstance(first, Work)
     target, context = planner.target, _task_context(planner, data)
@@ -1075,13 +1143,33 @@ def _command(
             group.nodes[0].origin,
             fix="take the group apart, or shorten the nodes' names",
         )
-    words: list[Word] = [*data["entrypoint"], "run", planner.pipeline.name, "--nodes", nodes]
-    if planner.settings_env is not None:
-        words += ["--env", planner.settings_env]
+    task = f"{planner.dag_path}/{task_id}"
+    env = planner.settings_env
+    name = planner.pipeline.name
+    if expands:
+        name, nodes = _unexpanded(name), _unexpanded(nodes)
+        env = None if env is None else _unexpanded(env)
+    words: list[Word] = [*data["entrypoint"], "run", name, "--nodes", nodes]
+    if data.get("project_dir"):
+        words += ["--project", data["project_dir"]]
+    if env is not None:
+        words += ["--env", env]
     if target.facts.get("passes_parameters") and data.get("parameters"):
         words += ["--params", RunValue("parameters")]
-    words += ["--run-id", RUN_ID, "--contract", hash_of_contract]
+    words += ["--task", task, "--run-id", RUN_ID]
+    words += ["--contract", hash_of_contract, "--structure", STRUCTURE]
+    if data.get("store_url"):
+        words += ["--store", data["store_url"]]
     return tuple(literal(word, context) if isinstance(word, str) else word for word in words)
+
+
+def _unexpanded(name: str) -> str:
+    """Return a name so written that Kubernetes hands it to a container as it is.
+
+    It replaces `$(NAME)` by a variable of the container and `$$` by `$`:
+    https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container
+    """
+    return name.replace("$", "$$") if "$$" in name or "$(" in name else name
 
 
 def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) -> None:
@@ -1098,34 +1186,6 @@ def _warn_of_templates(planner: _Planner, node: Node, command: Sequence[Any]) ->
                     node.origin / "command" / index,
                 )
             )
-
-
-def contract(group: NodeGroup, pipeline: Pipeline) -> str:
-    """Return the hash of what a task computes: nodes, callables, inputs, outputs, formats.
-
-    Settings do not count: an image may be older or newer than its DAG, but it must hold these
-    nodes with these datasets.
-    """
-    parts: list[Any] = []
-    datasets = pipeline.datasets
-    for node in group.nodes:
-        action = node.action
-        what: Any = (
-            [action.path]
-            if isinstance(action, Operator)
-            else [action.runner, action.target, action.command, _sorted(action.arguments)]
-        )
-        formats: dict[str, str] = {}
-        for name in (*node.inputs, *node.outputs):
-            dataset = datasets.get(name)
-            if dataset is not None and dataset.format is not None:
-                formats[name] = dataset.format
-        parts.append([node.name, what, node.inputs, node.outputs, _sorted(formats)])
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
-
-
-def _sorted(mapping: Mapping[str, str]) -> dict[str, str]:
-    return dict(sorted(mapping.items()))
 
 
 def _default_args(planner: _Planner, drafts: Sequence[_Draft]) -> dict[str, Any]:

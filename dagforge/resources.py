@@ -17,6 +17,11 @@ def demo_conf_dir() -> Path:
     return _find("conf")
 
 
+def demo_dir() -> Path:
+    """Return the folder with the demo project's code, and the script that writes its data."""
+    return _find("demo")
+
+
 def errors_page() -> str:
     """Return docs/errors.md, the page of all error codes."""
     return (_find("docs") / "errors.md").read_text(encoding="utf-8")

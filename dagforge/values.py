@@ -81,7 +81,7 @@ class Model:
 
 @frozen
 class RunValue:
-    """Something that is known when a run starts: `run_id`, `logical_date` or `parameters`."""
+    """Something that a run knows: `run_id`, `logical_date`, `parameters`, `structure`."""
 
     name: str
 

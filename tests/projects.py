@@ -24,10 +24,13 @@ TWO_NODES = """
         - {name: clean, func: "team.etl:clean", inputs: raw, outputs: tidy}
     """
 
+# Pods have no disk in common.
+STORE = {"conf/base/dagforge_store.yml": "default: {store_url: 's3://bucket/store'}"}
+
 
 def write_project(root: Path, files: Mapping[str, str]) -> Path:
     """Write files below `root`, dedented, and return `root`; without pipelines, TWO_NODES."""
-    for name, text in {PIPELINES: TWO_NODES, **files}.items():
+    for name, text in {PIPELINES: TWO_NODES, **STORE, **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")

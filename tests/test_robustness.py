@@ -35,6 +35,8 @@ etl:
     - {name: load, func: "team.etl:load", outputs: raw}
     - {name: clean, func: "team.etl:clean", inputs: raw, outputs: tidy}
 """
+# Pods have no disk in common.
+STORE = {"conf/base/dagforge_store.yml": "default: {store_url: 's3://bucket/store'}"}
 OUTPUT = {"dags/by_hand.py": "# not ours\n", "dags/notes.txt": "keep me\n"}
 
 
@@ -79,7 +81,7 @@ def run(*arguments: str) -> Ran:
 def make_project(root: Path, files: Mapping[str, str]) -> None:
     """Write a project with an output folder that is not to be touched."""
     if not any(name.startswith("conf/base/pipelines") for name in files):
-        files = {PIPELINES: ONE_PIPELINE, **files}
+        files = {PIPELINES: ONE_PIPELINE, **STORE, **files}
     for name, text in {**OUTPUT, **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

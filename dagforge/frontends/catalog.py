@@ -136,6 +136,10 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
             found = "empty" if value[key] == "" else kind_of(value[key])
             problems.error("wrong-type", f"'{key}' of {what} is {found}, not text", at / key)
             good = False
+    for key in ("load_args", "save_args"):
+        if not isinstance(value.get(key) or {}, dict):
+            wrong_type(f"'{key}' of {what}", value[key], "a mapping", at / key, problems)
+            good = False
     if not isinstance(value.get("shared", False), bool):
         wrong_type(f"'shared' of {what}", value["shared"], "true or false", at / "shared", problems)
         good = False
@@ -158,6 +162,8 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
         uri=uri,
         format=value.get("format", value.get("type")),
         shared=value.get("shared", False),
+        load_args=value.get("load_args") or {},
+        save_args=value.get("save_args") or {},
     )
 
 
@@ -212,3 +218,11 @@ def _parameter_names(parameters: dict[str, Any]) -> Iterator[str]:
             yield prefix + key
             if isinstance(value, dict):
                 pending.append((f"{prefix}{key}.", value))
+
+
+def read_parameters(conf: Conf) -> dict[str, Any]:
+    """Return the project's parameters; an environment's replace base's by top-level key (Kedro)."""
+    return {
+        name: value
+        for name, (value, _) in _entries(conf.parameters, "parameter", Problems()).items()
+    }

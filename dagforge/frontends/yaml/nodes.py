@@ -33,7 +33,10 @@ _KEYS = (
     "tags",
     "namespace",
     "settings",
+    "check",
+    "metric",
 )
+_SEVERITIES = ("error", "warning")
 _KNOWN = frozenset(_KEYS)
 
 
@@ -149,7 +152,25 @@ class _NodeReader:
             namespace=namespace,
             module=module,
             settings=settings,
+            check=self._check(),
+            metric=self._metric(),
         )
+
+    def _check(self) -> str | None:
+        severity: Any = self.item.get("check")
+        if severity is None or severity in _SEVERITIES:
+            return severity  # type: ignore[no-any-return]
+        what = f"'check' of {self.what}"
+        wrong_type(what, severity, "error or warning", self.at / "check", self.problems)
+        return None
+
+    def _metric(self) -> bool:
+        value: Any = self.item.get("metric", False)
+        if not isinstance(value, bool):
+            what = f"'metric' of {self.what}"
+            wrong_type(what, value, "true or false", self.at / "metric", self.problems)
+            return False
+        return value
 
     def _error(self, code: str, message: str, key: str, fix: str | None = None) -> None:
         self.problems.error(code, message, self.at / key, fix=fix)

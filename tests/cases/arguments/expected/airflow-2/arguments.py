@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env two --target airflow --airflow-version 2.11
-#   hash      1:cace2dd96aa4b16152ad079ea86616ef
+#   hash      1:926f97c57825b138c04bcf692b7a2601
 """arguments.
 
 Every argument of a DAG and of a task.
@@ -58,20 +58,15 @@ with DAG(
     max_consecutive_failed_dag_runs=5,
     dagrun_timeout=timedelta(hours=36),
     sla_miss_callback=on_miss,
-    on_success_callback=on_success,
-    on_failure_callback=[
-        on_failure,
-        Notifier(channel="#data", levels=[1, 2], quiet=None),
-    ],
     params={
         "size": 10,
         "ratio": Param(default=0.5, type="number", minimum=0, maximum=1, title="Ratio"),
         "names": Param(default=["a", "b"], type="array", description='Names, "quoted"'),
         "nested": {"key": {"deeper": [1, 2.5, None, True]}},
+        "dagforge_structure": "e3158eaa7659",
     },
     tags=["arguments", "żółw", 'with "quotes"'],
     owner_links={"data-team": "https://example.com/data"},
-    doc_md='# Arguments\nWith a list:\n\n* `{{ not rendered }}`\n* it\'s "quoted" \\ and on\n',
     access_control={"Viewer": {"DAGs": ["can_read"]}},
     is_paused_upon_creation=True,
     fail_stop=False,
@@ -84,6 +79,12 @@ with DAG(
     auto_register=True,
     default_view="graph",
     orientation="TB",
+    on_success_callback=on_success,
+    on_failure_callback=[
+        on_failure,
+        Notifier(channel="#data", levels=[1, 2], quiet=None),
+    ],
+    doc_md='# Arguments\nWith a list:\n\n* `{{ not rendered }}`\n* it\'s "quoted" \\ and on\n',
     default_args={
         "owner": "data-team",
         "retries": 2,
@@ -100,10 +101,14 @@ with DAG(
             "all_arguments",
             "--env",
             "two",
+            "--task",
+            "arguments/arguments/all_arguments",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "da2e1279b651",
+            "57932d93-46d66e40",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         task_display_name='All "arguments"',
         retries=3,
@@ -169,10 +174,14 @@ with DAG(
             "none_of_its_own",
             "--env",
             "two",
+            "--task",
+            "arguments/arguments/none_of_its_own",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "023ee8a4f8e9",
+            "e0db0e54-46d66e40",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
 

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env three --target airflow --airflow-version 3.3
-#   hash      1:dec264ffdaf2130921306f3763e9080e
+#   hash      1:80f720f774597d66c7c53e5548debbff
 """arguments.
 
 Every argument of a DAG and of a task.
@@ -56,24 +56,18 @@ with DAG(
     max_consecutive_failed_dag_runs=5,
     dagrun_timeout=timedelta(hours=36),
     deadline=DeadlineAlert(reference=AT_NIGHT, interval=AN_HOUR, callback=TOLD),
-    on_success_callback=on_success,
-    on_failure_callback=[
-        on_failure,
-        Notifier(channel="#data", levels=[1, 2], quiet=None),
-    ],
     params={
         "size": 10,
         "ratio": Param(default=0.5, type="number", minimum=0, maximum=1, title="Ratio"),
         "names": Param(default=["a", "b"], type="array", description='Names, "quoted"'),
         "nested": {"key": {"deeper": [1, 2.5, None, True]}},
+        "dagforge_structure": "e3158eaa7659",
     },
     tags=["arguments", "żółw", 'with "quotes"'],
     owner_links={"data-team": "https://example.com/data"},
-    doc_md='# Arguments\nWith a list:\n\n* `{{ not rendered }}`\n* it\'s "quoted" \\ and on\n',
     access_control={"Viewer": {"DAGs": ["can_read"]}},
     is_paused_upon_creation=True,
     fail_fast=False,
-    render_template_as_native_obj=False,
     template_searchpath=["/opt/airflow/templates"],
     template_undefined=StrictUndefined,
     user_defined_macros={"twice": twice, "answer": 42},
@@ -83,6 +77,13 @@ with DAG(
     disable_bundle_versioning=True,
     allowed_run_types=["manual", "scheduled"],
     rerun_with_latest_version=True,
+    on_success_callback=on_success,
+    on_failure_callback=[
+        on_failure,
+        Notifier(channel="#data", levels=[1, 2], quiet=None),
+    ],
+    doc_md='# Arguments\nWith a list:\n\n* `{{ not rendered }}`\n* it\'s "quoted" \\ and on\n',
+    render_template_as_native_obj=False,
     default_args={
         "owner": "data-team",
         "retries": 2,
@@ -99,10 +100,14 @@ with DAG(
             "all_arguments",
             "--env",
             "three",
+            "--task",
+            "arguments/arguments/all_arguments",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "da2e1279b651",
+            "57932d93-46d66e40",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         task_display_name='All "arguments"',
         retries=3,
@@ -168,10 +173,14 @@ with DAG(
             "none_of_its_own",
             "--env",
             "three",
+            "--task",
+            "arguments/arguments/none_of_its_own",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "023ee8a4f8e9",
+            "e0db0e54-46d66e40",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
 

@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow-k8s --airflow-version 3.3
-#   hash      1:32aa5ad41b45bac2aa1d26b2ce1e79fb
+#   hash      1:0dca9abfa0b9bfe4542b86a6048f0b71
 """machines."""
 
 import pendulum
@@ -33,7 +33,12 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
-    default_args={"image": "registry.example.com/machines:1"},
+    params={"dagforge_structure": "19efe62b3d48"},
+    doc_md="machines.\n\nStructure `19efe62b3d48`.",
+    default_args={
+        "image": "registry.example.com/machines:1",
+        "env_vars": {"DAGFORGE_STORE_URL": "s3://example/store"},
+    },
 ):
     both = KubernetesPodOperator(
         task_id="both",
@@ -44,10 +49,14 @@ with DAG(
             "__default__",
             "--nodes",
             "small_node,large_node",
+            "--task",
+            "machines/machines/both",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "0d1214a43f37",
+            "5b682ffd-5a599ca1",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEEP_WIDE,
         annotations={"dagforge/tags": "airflow:both,machine:deep,machine:wide"},
@@ -61,10 +70,14 @@ with DAG(
             "__default__",
             "--nodes",
             "gpu_node",
+            "--task",
+            "machines/machines/gpu_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "0e3a5b3a0c96",
+            "54467165-d1c477cf",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=GPU,
         annotations={"dagforge/tags": "machine:gpu"},
@@ -91,10 +104,14 @@ with DAG(
             "__default__",
             "--nodes",
             "plain_node",
+            "--task",
+            "machines/machines/plain_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "d40a7b443d8c",
+            "a94d9b4e-7c6e6a62",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     last = KubernetesPodOperator(
@@ -106,10 +123,14 @@ with DAG(
             "__default__",
             "--nodes",
             "untagged_in_group,tagged_in_group",
+            "--task",
+            "machines/machines/last",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "6b7f86f1d25a",
+            "b88c6965-d1329813",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=WIDE,
         annotations={"dagforge/tags": "airflow:last,machine:wide"},

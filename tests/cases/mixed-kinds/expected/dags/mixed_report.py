@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline report --target airflow --airflow-version 3.3
-#   hash      1:62639ba384cd5e907cdbdb6134d70c48
+#   hash      1:03d13e8e26ed6e02ab81b44a4307b86e
 """mixed-report: report."""
 
 import pendulum
@@ -41,6 +41,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "9b0d1384d4ad"},
+    doc_md="mixed-report: report.\n\nStructure `9b0d1384d4ad`.",
     default_args={"retries": 2},
 ):
     fetch = PythonOperator(
@@ -51,10 +53,14 @@ with DAG(
             "report",
             "--nodes",
             "fetch",
+            "--task",
+            "mixed/mixed-report/fetch",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "8e04be85463a",
+            "d7df20b2-06d1004c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     clean = KubernetesPodOperator(
@@ -66,10 +72,14 @@ with DAG(
             "report",
             "--nodes",
             "clean",
+            "--task",
+            "mixed/mixed-report/clean",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "5496af512a3b",
+            "5aa257bc-66aacf1e",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         namespace="jobs",
         image="registry.example.com/mixed:1",
@@ -84,10 +94,14 @@ with DAG(
             "report",
             "--nodes",
             "train",
+            "--task",
+            "mixed/mixed-report/train",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "60993d666359",
+            "0dfa2cad-7f09ada5",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         project_id="mixed",
         location="europe-west1",

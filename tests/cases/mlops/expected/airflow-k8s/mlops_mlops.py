@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline mlops --target airflow-k8s --airflow-version 3.3
-#   hash      1:9f3741dfa9c3bfc3d22fdbff8ee34fc8
+#   hash      1:c0b7a6fb902ea60d88dad96618ffaaa8
 """mlops-mlops: mlops.
 
 Train the image model every day and deploy it.
@@ -28,6 +28,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "ebe9224817c9"},
+    doc_md="mlops-mlops: mlops.\n\nTrain the image model every day and deploy it.\n\nStructure `ebe9224817c9`.",
     default_args={"retries": 1},
 ):
     list_images = S3ListOperator(
@@ -45,10 +47,14 @@ with DAG(
             "mlops",
             "--nodes",
             "preprocess",
+            "--task",
+            "mlops/mlops-mlops/preprocess",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "de9003c9562d",
+            "fc8817c1-21b97171",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         namespace="training",
         image="registry.example.com/mlops:1.0",
@@ -62,10 +68,14 @@ with DAG(
             "mlops",
             "--nodes",
             "train",
+            "--task",
+            "mlops/mlops-mlops/train",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "0ebf42ca4bfc",
+            "89084be3-ddd08499",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         retries=3,
         retry_delay=timedelta(minutes=30),

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline mlops --target airflow --airflow-version 3.3
-#   hash      1:0cf78d7ad6f2af849377f6337d0363f5
+#   hash      1:4228598cc02e821ca331f8e9fd77550a
 """mlops-mlops: mlops.
 
 Train the image model every day and deploy it.
@@ -46,6 +46,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "ebe9224817c9"},
+    doc_md="mlops-mlops: mlops.\n\nTrain the image model every day and deploy it.\n\nStructure `ebe9224817c9`.",
     default_args={"retries": 1},
 ):
     list_images = S3ListOperator(
@@ -62,10 +64,14 @@ with DAG(
             "mlops",
             "--nodes",
             "preprocess",
+            "--task",
+            "mlops/mlops-mlops/preprocess",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "de9003c9562d",
+            "fc8817c1-21b97171",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     train = PythonOperator(
@@ -76,10 +82,14 @@ with DAG(
             "mlops",
             "--nodes",
             "train",
+            "--task",
+            "mlops/mlops-mlops/train",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "0ebf42ca4bfc",
+            "89084be3-ddd08499",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         retries=3,
         retry_delay=timedelta(minutes=30),

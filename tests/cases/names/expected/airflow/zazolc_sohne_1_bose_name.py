@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline '1. böse {name}' --target airflow-k8s --airflow-version 3.3
-#   hash      1:053e76d754cc4e9b76e74dd471a66934
+#   hash      1:b2227a94e87898b898f99871e3f21f19
 """zazolc-sohne-1-bose-name: 1. böse {name}.
 
 It's a "description" \\ with {{ signs }} and \"\"\"quotes\"\"\"
@@ -27,7 +27,12 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
-    default_args={"image": "registry.example.com/names:1"},
+    params={"dagforge_structure": "b79022ad8826"},
+    doc_md='zazolc-sohne-1-bose-name: 1. böse {name}.\n\nIt\'s a "description" \\ with {{ signs }} and """quotes"""\n\nStructure `b79022ad8826`.',
+    default_args={
+        "image": "registry.example.com/names:1",
+        "env_vars": {"DAGFORGE_STORE_URL": "s3://example/store"},
+    },
 ):
     only = KubernetesPodOperator(
         task_id="only",
@@ -38,10 +43,14 @@ with DAG(
             "1. böse {name}",
             "--nodes",
             "only",
+            "--task",
+            "zazolc-sohne/zazolc-sohne-1-bose-name/only",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "c788267bf926",
+            "a74b2b8c-a896cbd1",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
     )

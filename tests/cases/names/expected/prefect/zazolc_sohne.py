@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target prefect
-#   hash      1:7362ac1b4c5365b09b5349840e8ebd93
+#   hash      1:70b86c0a0007678646157c9c4d3de27e
 """zazolc-sohne."""
 
 import asyncio
@@ -15,6 +15,9 @@ import subprocess
 
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
+
+# What this flow is made of; its tasks say so to the image that runs them.
+STRUCTURE = "e944ae63e393"
 
 
 async def run_command(*command):
@@ -43,10 +46,14 @@ async def a_b_2e7336dc():
         "__default__",
         "--nodes",
         "a.b",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/a.b",
         "--run-id",
         flow_run.id,
         "--contract",
-        "a1e586659471",
+        "1aaf04e7-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -60,10 +67,14 @@ async def a_b():
         "__default__",
         "--nodes",
         "a_b",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/a_b",
         "--run-id",
         flow_run.id,
         "--contract",
-        "ee2443cee982",
+        "8b682680-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -77,10 +88,14 @@ async def A_b():
         "__default__",
         "--nodes",
         "A_b",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/A_b",
         "--run-id",
         flow_run.id,
         "--contract",
-        "4ba57816fb7d",
+        "086b37c9-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -94,10 +109,14 @@ async def zolw():
         "__default__",
         "--nodes",
         "żółw",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/żółw",
         "--run-id",
         flow_run.id,
         "--contract",
-        "d3055678df86",
+        "71a38a3f-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -111,10 +130,14 @@ async def ri_ben():
         "__default__",
         "--nodes",
         "日本",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/日本",
         "--run-id",
         flow_run.id,
         "--contract",
-        "0d10e10da348",
+        "17b3b461-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -128,10 +151,14 @@ async def task_1st():
         "__default__",
         "--nodes",
         "1st",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/1st",
         "--run-id",
         flow_run.id,
         "--contract",
-        "0f0260c8b3fd",
+        "9075669e-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -145,10 +172,14 @@ async def class_():
         "__default__",
         "--nodes",
         "class",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/class",
         "--run-id",
         flow_run.id,
         "--contract",
-        "021e4cd42c4f",
+        "6ae66e7a-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -162,10 +193,14 @@ async def match_():
         "__default__",
         "--nodes",
         "match",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/match",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b0e0554fd030",
+        "e6a3a76a-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -179,10 +214,14 @@ async def DAG():
         "__default__",
         "--nodes",
         "DAG",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/DAG",
         "--run-id",
         flow_run.id,
         "--contract",
-        "aee64e63ece6",
+        "60ffac7a-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -196,10 +235,14 @@ async def pendulum():
         "__default__",
         "--nodes",
         "pendulum",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/pendulum",
         "--run-id",
         flow_run.id,
         "--contract",
-        "bae7343b7090",
+        "10fc310a-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -213,10 +256,14 @@ async def timedelta_b098b452():
         "__default__",
         "--nodes",
         "timedelta",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/timedelta",
         "--run-id",
         flow_run.id,
         "--contract",
-        "dea6768289fd",
+        "a2379a5c-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -230,10 +277,14 @@ async def k8s():
         "__default__",
         "--nodes",
         "k8s",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/k8s",
         "--run-id",
         flow_run.id,
         "--contract",
-        "732affecd7c5",
+        "b7be31f9-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -247,10 +298,14 @@ async def dag():
         "__default__",
         "--nodes",
         "dag",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/dag",
         "--run-id",
         flow_run.id,
         "--contract",
-        "fc44434bb9db",
+        "2be455f0-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -264,10 +319,14 @@ async def run_command_aeaf9a30():
         "__default__",
         "--nodes",
         "run_command",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/run_command",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b8799c04cd05",
+        "093728e0-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -281,10 +340,14 @@ async def task_0ebb429f():
         "__default__",
         "--nodes",
         "task",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/task",
         "--run-id",
         flow_run.id,
         "--contract",
-        "39d40b1db98f",
+        "e2c31619-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -298,10 +361,14 @@ async def flow_3b212781():
         "__default__",
         "--nodes",
         "flow",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/flow",
         "--run-id",
         flow_run.id,
         "--contract",
-        "94336710113c",
+        "388c4377-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -315,10 +382,14 @@ async def loop():
         "__default__",
         "--nodes",
         "loop",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/loop",
         "--run-id",
         flow_run.id,
         "--contract",
-        "8a9b3c82e8e6",
+        "fdffb2bf-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -332,10 +403,14 @@ async def name_with_signs_1():
         "__default__",
         "--nodes",
         "name with: signs (1)",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/name with: signs (1)",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b9090206ca3c",
+        "9d362632-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -349,10 +424,14 @@ async def ds():
         "__default__",
         "--nodes",
         "{{ ds }}",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/{{ ds }}",
         "--run-id",
         flow_run.id,
         "--contract",
-        "9ffe99c763b3",
+        "ce350ad3-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -366,10 +445,14 @@ async def nnnnnnnnnnnnnnnnnnnnnnnnn_213b8327():
         "__default__",
         "--nodes",
         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b54878aee55f",
+        "d06cd617-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -383,10 +466,14 @@ async def nnnnnnnnnnnnnnnnnnnnnnnnn_e651d25f():
         "__default__",
         "--nodes",
         "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnm",
+        "--task",
+        "zazolc-sohne/zazolc-sohne/nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnm",
         "--run-id",
         flow_run.id,
         "--contract",
-        "40d58cb8135a",
+        "43ecc298-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 

@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline '1. böse {name}' --target prefect
-#   hash      1:e45c63babe4e3588d8e19a2e4606164d
+#   hash      1:f2e1a808d7fde95f051275c6dd7e86a6
 """zazolc-sohne-1-bose-name: 1. böse {name}.
 
 It's a "description" \\ with {{ signs }} and \"\"\"quotes\"\"\"
@@ -18,6 +18,9 @@ import subprocess
 
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
+
+# What this flow is made of; its tasks say so to the image that runs them.
+STRUCTURE = "b79022ad8826"
 
 
 async def run_command(*command):
@@ -46,10 +49,14 @@ async def only():
         "1. böse {name}",
         "--nodes",
         "only",
+        "--task",
+        "zazolc-sohne/zazolc-sohne-1-bose-name/only",
         "--run-id",
         flow_run.id,
         "--contract",
-        "c788267bf926",
+        "a74b2b8c-a896cbd1",
+        "--structure",
+        STRUCTURE,
     )
 
 

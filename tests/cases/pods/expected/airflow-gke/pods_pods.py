@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline pods --target airflow-gke --airflow-version 3.3
-#   hash      1:136ce9bcb78143bb92da3b05b7cbd6f0
+#   hash      1:b52f0ed7e2f37a962e128f4ceacdb7bc
 """pods-pods: pods.
 
 A task with every setting of a pod, and three with a pod from elsewhere.
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "83027c3f6eff"},
+    doc_md="pods-pods: pods.\n\nA task with every setting of a pod, and three with a pod from elsewhere.\n\nStructure `83027c3f6eff`.",
     default_args={
         "project_id": "pods",
         "location": "europe-west1",
@@ -50,10 +52,14 @@ with DAG(
             "pods",
             "--nodes",
             "everything",
+            "--task",
+            "pods/pods-pods/everything",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "195e22250068",
+            "5d225c29-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=SMALL,
         do_xcom_push=True,
@@ -227,10 +233,14 @@ with DAG(
             "pods",
             "--nodes",
             "from_file",
+            "--task",
+            "pods/pods-pods/from_file",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "389f02074b40",
+            "16eac880-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         pod_template_file="/opt/airflow/pods/{{ dag.dag_id }}.yaml",
     )
@@ -243,10 +253,14 @@ with DAG(
             "pods",
             "--nodes",
             "overridden",
+            "--task",
+            "pods/pods-pods/overridden",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "385dad0218cf",
+            "fd8debba-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=SMALL,
         env_vars=[
@@ -297,10 +311,14 @@ with DAG(
             "pods",
             "--nodes",
             "whole_spec",
+            "--task",
+            "pods/pods-pods/whole_spec",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "2348b2995c65",
+            "93dd2720-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         full_pod_spec=k8s.V1Pod(
             metadata=k8s.V1ObjectMeta(name="whole", labels={"whole": "yes"}),

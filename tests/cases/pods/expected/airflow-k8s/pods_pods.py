@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline pods --target airflow-k8s --airflow-version 3.3
-#   hash      1:e1491d47cc2eab0929c93fa89a0de4c0
+#   hash      1:009ffcd9ee57cdf0fe7bc526b59b9f44
 """pods-pods: pods.
 
 A task with every setting of a pod, and three with a pod from elsewhere.
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "83027c3f6eff"},
+    doc_md="pods-pods: pods.\n\nA task with every setting of a pod, and three with a pod from elsewhere.\n\nStructure `83027c3f6eff`.",
     default_args={
         "namespace": "jobs",
         "image": "registry.example.com/pods:{{ var.value.pods_tag }}",
@@ -45,10 +47,14 @@ with DAG(
             "pods",
             "--nodes",
             "everything",
+            "--task",
+            "pods/pods-pods/everything",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "195e22250068",
+            "5d225c29-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=SMALL,
         do_xcom_push=True,
@@ -222,10 +228,14 @@ with DAG(
             "pods",
             "--nodes",
             "from_file",
+            "--task",
+            "pods/pods-pods/from_file",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "389f02074b40",
+            "16eac880-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         pod_template_file="/opt/airflow/pods/{{ dag.dag_id }}.yaml",
     )
@@ -238,10 +248,14 @@ with DAG(
             "pods",
             "--nodes",
             "overridden",
+            "--task",
+            "pods/pods-pods/overridden",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "385dad0218cf",
+            "fd8debba-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=SMALL,
         env_vars=[
@@ -292,10 +306,14 @@ with DAG(
             "pods",
             "--nodes",
             "whole_spec",
+            "--task",
+            "pods/pods-pods/whole_spec",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "2348b2995c65",
+            "93dd2720-860eb0a6",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         full_pod_spec=k8s.V1Pod(
             metadata=k8s.V1ObjectMeta(name="whole", labels={"whole": "yes"}),

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline asset --target airflow --airflow-version 2.11
-#   hash      1:e5077557eb80ef8c9944010d3d0baf58
+#   hash      1:8a8b3279cffd4effa367fd7665cbffd0
 """schedules-asset: asset."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "11acd76ec1df"},
+    doc_md="schedules-asset: asset.\n\nStructure `11acd76ec1df`.",
 ):
     run = PythonOperator(
         task_id="run",

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline continuous --target airflow --airflow-version 2.11
-#   hash      1:5f73df30e044cbcad1124b9e7fd2584d
+#   hash      1:67027e7c0ed01615ec9a95063c8e777d
 """schedules-continuous: continuous."""
 
 import pendulum
@@ -30,6 +30,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "5f8c9f372455"},
+    doc_md="schedules-continuous: continuous.\n\nStructure `5f8c9f372455`.",
 ):
     run = PythonOperator(
         task_id="run",

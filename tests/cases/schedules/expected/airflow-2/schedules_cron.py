@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline cron --target airflow --airflow-version 2.11
-#   hash      1:47333c96b688b157a1cb458aa56a9cee
+#   hash      1:d9f68c44e52cd368ad028943398ea5d3
 """schedules-cron: cron."""
 
 import pendulum
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="Europe/Warsaw"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "6758298d6088"},
+    doc_md="schedules-cron: cron.\n\nStructure `6758298d6088`.",
 ):
     run = PythonOperator(
         task_id="run",

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline every --target airflow --airflow-version 2.11
-#   hash      1:b494432d9ce8153b616998f09cb9d207
+#   hash      1:b14f205d31d57c10459920425905069b
 """schedules-every: every."""
 
 from datetime import timedelta
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "1ab7e0ad1ba9"},
+    doc_md="schedules-every: every.\n\nStructure `1ab7e0ad1ba9`.",
 ):
     run = PythonOperator(
         task_id="run",

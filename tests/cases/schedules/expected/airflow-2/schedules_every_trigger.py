@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline every_trigger --target airflow --airflow-version 2.11
-#   hash      1:a21a72d78d5b3426c716cda72a24791e
+#   hash      1:547c29e758cb0f6d8aebba367c32d9a8
 """schedules-every-trigger: every_trigger."""
 
 from datetime import timedelta
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "438b62c65358"},
+    doc_md="schedules-every-trigger: every_trigger.\n\nStructure `438b62c65358`.",
 ):
     run = PythonOperator(
         task_id="run",

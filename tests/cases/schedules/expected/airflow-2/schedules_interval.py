@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline interval --target airflow --airflow-version 2.11
-#   hash      1:0e1d0889fac910cea1dafb7ca8a8a6f5
+#   hash      1:ffd675a0ec2b91760f4917b51e0bc1a8
 """schedules-interval: interval."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "a849d7302342"},
+    doc_md="schedules-interval: interval.\n\nStructure `a849d7302342`.",
 ):
     run = PythonOperator(
         task_id="run",

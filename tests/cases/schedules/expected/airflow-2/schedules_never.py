@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline never --target airflow --airflow-version 2.11
-#   hash      1:82e40d479b7bf3e8c2d75cf151ff6f70
+#   hash      1:1030031b81426d651a02b94e586302cc
 """schedules-never: never."""
 
 import pendulum
@@ -30,6 +30,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "d04008e7b4fc"},
+    doc_md="schedules-never: never.\n\nStructure `d04008e7b4fc`.",
 ):
     run = PythonOperator(
         task_id="run",

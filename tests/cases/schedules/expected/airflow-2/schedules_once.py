@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline once --target airflow --airflow-version 2.11
-#   hash      1:ea11a05256823a489ff911b1b3fb2a14
+#   hash      1:889e4e711d4878e4ca39034b9d93de00
 """schedules-once: once."""
 
 import pendulum
@@ -30,6 +30,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "98c3123d2dd8"},
+    doc_md="schedules-once: once.\n\nStructure `98c3123d2dd8`.",
 ):
     run = PythonOperator(
         task_id="run",

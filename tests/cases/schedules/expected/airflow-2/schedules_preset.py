@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline preset --target airflow --airflow-version 2.11
-#   hash      1:36030d8e6768dfdf5d0d8f31b298dc74
+#   hash      1:91d7e6da8835ee542404b06b429547ac
 """schedules-preset: preset."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "63646956b41e"},
+    doc_md="schedules-preset: preset.\n\nStructure `63646956b41e`.",
 ):
     run = PythonOperator(
         task_id="run",

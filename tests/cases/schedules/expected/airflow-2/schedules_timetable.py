@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline timetable --target airflow --airflow-version 2.11
-#   hash      1:dbbe72353a451abf26cdb9d4757f9fc9
+#   hash      1:796b41326c99d34933539f80c0e8c9ee
 """schedules-timetable: timetable."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "a39c5ee6b9ac"},
+    doc_md="schedules-timetable: timetable.\n\nStructure `a39c5ee6b9ac`.",
 ):
     run = PythonOperator(
         task_id="run",

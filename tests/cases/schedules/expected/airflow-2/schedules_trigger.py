@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline trigger --target airflow --airflow-version 2.11
-#   hash      1:3c3de480a61ad1f4883bc70c8849ad42
+#   hash      1:37ebb22168ded6f4332f0fc5d40da669
 """schedules-trigger: trigger."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "1b654373a71c"},
+    doc_md="schedules-trigger: trigger.\n\nStructure `1b654373a71c`.",
 ):
     run = PythonOperator(
         task_id="run",

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline asset --target airflow --airflow-version 3.3
-#   hash      1:8441a8fbab2b4731e8e4839d65db3a81
+#   hash      1:49071cc1fb30e9e7fb67314ef90839c9
 """schedules-asset: asset."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "11acd76ec1df"},
+    doc_md="schedules-asset: asset.\n\nStructure `11acd76ec1df`.",
 ):
     run = PythonOperator(
         task_id="run",

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline continuous --target airflow --airflow-version 3.3
-#   hash      1:6d6348ca582e7fc45e63d942d2de8ee2
+#   hash      1:8fa8e983b332b89667784d50833ee4d7
 """schedules-continuous: continuous."""
 
 import pendulum
@@ -30,6 +30,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "5f8c9f372455"},
+    doc_md="schedules-continuous: continuous.\n\nStructure `5f8c9f372455`.",
 ):
     run = PythonOperator(
         task_id="run",

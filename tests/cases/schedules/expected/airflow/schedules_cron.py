@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline cron --target airflow --airflow-version 3.3
-#   hash      1:7a99b8c7f721676e482a178623c724d5
+#   hash      1:de13ce81938b4413304fecbf13a130f6
 """schedules-cron: cron."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="Europe/Warsaw"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "6758298d6088"},
+    doc_md="schedules-cron: cron.\n\nStructure `6758298d6088`.",
 ):
     run = PythonOperator(
         task_id="run",

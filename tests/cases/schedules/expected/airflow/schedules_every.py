@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline every --target airflow --airflow-version 3.3
-#   hash      1:c5e4a6bae83bece5e23a14a2a3014785
+#   hash      1:6c9966d76006be9de3da71e32b74aac0
 """schedules-every: every."""
 
 from datetime import timedelta
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "1ab7e0ad1ba9"},
+    doc_md="schedules-every: every.\n\nStructure `1ab7e0ad1ba9`.",
 ):
     run = PythonOperator(
         task_id="run",

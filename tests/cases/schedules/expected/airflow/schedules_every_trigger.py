@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline every_trigger --target airflow --airflow-version 3.3
-#   hash      1:6baa83d257f888273835cb7edcf852df
+#   hash      1:81c9917101f1738a965d1c6ca1ba72c4
 """schedules-every-trigger: every_trigger."""
 
 from datetime import timedelta
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "438b62c65358"},
+    doc_md="schedules-every-trigger: every_trigger.\n\nStructure `438b62c65358`.",
 ):
     run = PythonOperator(
         task_id="run",

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline interval --target airflow --airflow-version 3.3
-#   hash      1:895c5a98fc12680eacc106f31c9c6d58
+#   hash      1:da701d9a5b5583993ddea0c44b0641c8
 """schedules-interval: interval."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "a849d7302342"},
+    doc_md="schedules-interval: interval.\n\nStructure `a849d7302342`.",
 ):
     run = PythonOperator(
         task_id="run",

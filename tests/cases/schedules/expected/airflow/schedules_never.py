@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline never --target airflow --airflow-version 3.3
-#   hash      1:afd0bf47e3845c0e636d7bb27303e3a9
+#   hash      1:4038bcbbad0be3e6a5739a2e874e4bb8
 """schedules-never: never."""
 
 import pendulum
@@ -30,6 +30,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "d04008e7b4fc"},
+    doc_md="schedules-never: never.\n\nStructure `d04008e7b4fc`.",
 ):
     run = PythonOperator(
         task_id="run",

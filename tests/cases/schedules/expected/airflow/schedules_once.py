@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline once --target airflow --airflow-version 3.3
-#   hash      1:5bed484e39f0f6806eeb29b1e0a6f66d
+#   hash      1:8d927cb2ad70631edeedfbf18c0b250b
 """schedules-once: once."""
 
 import pendulum
@@ -30,6 +30,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "98c3123d2dd8"},
+    doc_md="schedules-once: once.\n\nStructure `98c3123d2dd8`.",
 ):
     run = PythonOperator(
         task_id="run",

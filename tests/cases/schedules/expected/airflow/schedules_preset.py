@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline preset --target airflow --airflow-version 3.3
-#   hash      1:9c68e1e66341c494206e5bebf69c4f21
+#   hash      1:76d1c7ddd520698048a2a1fa5561b83d
 """schedules-preset: preset."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "63646956b41e"},
+    doc_md="schedules-preset: preset.\n\nStructure `63646956b41e`.",
 ):
     run = PythonOperator(
         task_id="run",

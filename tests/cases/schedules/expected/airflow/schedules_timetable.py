@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline timetable --target airflow --airflow-version 3.3
-#   hash      1:b4a34a50d4c27fcbffb4151be854ecf1
+#   hash      1:f5999a1c2957e2a8e42265b8d67e2a89
 """schedules-timetable: timetable."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "a39c5ee6b9ac"},
+    doc_md="schedules-timetable: timetable.\n\nStructure `a39c5ee6b9ac`.",
 ):
     run = PythonOperator(
         task_id="run",

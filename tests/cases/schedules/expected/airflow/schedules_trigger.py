@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline trigger --target airflow --airflow-version 3.3
-#   hash      1:52037549ea3278b991de757a31f23bf8
+#   hash      1:9339ceb3ca4c8dbfe65ba93e8dab9aab
 """schedules-trigger: trigger."""
 
 import pendulum
@@ -31,6 +31,8 @@ with DAG(
     start_date=pendulum.datetime(2024, 3, 1, tz="UTC"),
     catchup=False,
     max_active_runs=16,
+    params={"dagforge_structure": "1b654373a71c"},
+    doc_md="schedules-trigger: trigger.\n\nStructure `1b654373a71c`.",
 ):
     run = PythonOperator(
         task_id="run",

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline data_processing --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:403b7e3f3fb10f9c7edefae3bcb102b9
+#   hash      1:0dec08ad97a1989d06e529109f5bd7dc
 """spaceflights-data-processing: data_processing.
 
 Clean the raw tables and join them into the model's input.
@@ -38,6 +38,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="Europe/Warsaw"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "58b4c8b72d3a"},
+    doc_md="spaceflights-data-processing: data_processing.\n\nClean the raw tables and join them into the model's input.\n\nStructure `58b4c8b72d3a`.",
     default_args={
         "owner": "airflow",
         "retries": 2,
@@ -51,6 +53,7 @@ with DAG(
         "namespace": "airflow-ml-jobs",
         "image": "europe-west1-docker.pkg.dev/example-project/images/spaceflights-airflow:1.4.0",
         "service_account_name": "composer-airflow",
+        "env_vars": {"DAGFORGE_STORE_URL": "gs://example-project-airflow/dagforge"},
     },
 ):
     companies = GKEStartPodOperator(
@@ -64,10 +67,14 @@ with DAG(
             "preprocess_companies_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights-data-processing/companies",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "b313c4236b2f",
+            "636d8de1-deb151c3",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
         annotations={"dagforge/tags": "airflow:companies"},
@@ -83,10 +90,14 @@ with DAG(
             "preprocess_shuttles_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights-data-processing/shuttles",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7ec01f2fc1b9",
+            "59de9c65-e4bc6350",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=MEDIUM,
         annotations={"dagforge/tags": "airflow:shuttles,machine:medium"},
@@ -102,10 +113,14 @@ with DAG(
             "create_model_input_table_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights-data-processing/split",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "13ddd2410fbd",
+            "bd49bb29-ed484430",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=MEDIUM,
         annotations={"dagforge/tags": "airflow:split,machine:medium"},

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline data_science --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:8f1392eb08fc07f1f923936861da610c
+#   hash      1:a21350129d69a41dfbf6a6e9652da642
 """spaceflights-data-science: data_science.
 
 Train and score the price model.
@@ -34,6 +34,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="Europe/Warsaw"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "1dc535661886"},
+    doc_md="spaceflights-data-science: data_science.\n\nTrain and score the price model.\n\nStructure `1dc535661886`.",
     default_args={
         "owner": "airflow-ds",
         "retries": 2,
@@ -47,6 +49,7 @@ with DAG(
         "namespace": "airflow-ml-jobs",
         "image": "europe-west1-docker.pkg.dev/example-project/images/spaceflights-airflow:1.4.0",
         "service_account_name": "composer-airflow",
+        "env_vars": {"DAGFORGE_STORE_URL": "gs://example-project-airflow/dagforge"},
     },
 ):
     split = GKEStartPodOperator(
@@ -60,10 +63,14 @@ with DAG(
             "split_data_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights-data-science/split",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "77541d8d0466",
+            "6d61298c-56bd8315",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=MEDIUM,
         annotations={"dagforge/tags": "airflow:split,machine:medium"},
@@ -79,10 +86,14 @@ with DAG(
             "train_model_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights-data-science/train_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "684e8f0a60f9",
+            "5a4bebb6-9fa4ee4c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=MEDIUM,
         annotations={"dagforge/tags": "machine:medium"},
@@ -98,10 +109,14 @@ with DAG(
             "evaluate_model_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights-data-science/evaluate_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "d12784796a4f",
+            "b013f51f-fe5e967c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=MEDIUM,
         annotations={"dagforge/tags": "machine:medium"},

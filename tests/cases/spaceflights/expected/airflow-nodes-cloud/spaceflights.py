@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:17bc9de0b0975610ac677a23c4217eb0
+#   hash      1:9436c11065ba8987b21bd1873666c2be
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -35,6 +35,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="Europe/Warsaw"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "52db54a5565c"},
+    doc_md="spaceflights.\n\nFrom the raw files to a scored price model.\n\nStructure `52db54a5565c`.",
     default_args={
         "owner": "airflow",
         "retries": 2,
@@ -54,10 +56,14 @@ with DAG(
             "preprocess_companies_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/preprocess_companies_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "b313c4236b2f",
+            "636d8de1-deb151c3",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     preprocess_shuttles_node = PythonOperator(
@@ -70,10 +76,14 @@ with DAG(
             "preprocess_shuttles_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/preprocess_shuttles_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7ec01f2fc1b9",
+            "59de9c65-e4bc6350",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     create_model_input_table_node = PythonOperator(
@@ -86,10 +96,14 @@ with DAG(
             "create_model_input_table_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/create_model_input_table_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "13ddd2410fbd",
+            "bd49bb29-ed484430",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     split_data_node = PythonOperator(
@@ -102,10 +116,14 @@ with DAG(
             "split_data_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/split_data_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "77541d8d0466",
+            "6d61298c-56bd8315",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     train_model_node = PythonOperator(
@@ -118,10 +136,14 @@ with DAG(
             "train_model_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/train_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "684e8f0a60f9",
+            "5a4bebb6-9fa4ee4c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     evaluate_model_node = PythonOperator(
@@ -134,10 +156,14 @@ with DAG(
             "evaluate_model_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/evaluate_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "d12784796a4f",
+            "b013f51f-fe5e967c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
 

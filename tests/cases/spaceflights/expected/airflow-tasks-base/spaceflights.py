@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target airflow --airflow-version 3.3
-#   hash      1:b28c75c1183604474f1308c43f55a287
+#   hash      1:a3ae4aa8c8049628d738876a7e99025f
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -34,6 +34,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=2,
+    params={"dagforge_structure": "4d79d4a90b54"},
+    doc_md="spaceflights.\n\nFrom the raw files to a scored price model.\n\nStructure `4d79d4a90b54`.",
     default_args={
         "owner": "airflow",
         "retries": 0,
@@ -51,10 +53,14 @@ with DAG(
             "__default__",
             "--nodes",
             "preprocess_companies_node",
+            "--task",
+            "spaceflights/spaceflights/companies",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "b313c4236b2f",
+            "636d8de1-deb151c3",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     shuttles = PythonOperator(
@@ -65,10 +71,14 @@ with DAG(
             "__default__",
             "--nodes",
             "preprocess_shuttles_node",
+            "--task",
+            "spaceflights/spaceflights/shuttles",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7ec01f2fc1b9",
+            "59de9c65-e4bc6350",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     split = PythonOperator(
@@ -79,10 +89,14 @@ with DAG(
             "__default__",
             "--nodes",
             "create_model_input_table_node,split_data_node",
+            "--task",
+            "spaceflights/spaceflights/split",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "618a9fe2005c",
+            "065374b3-84fb53dd",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     train_model_node = PythonOperator(
@@ -93,10 +107,14 @@ with DAG(
             "__default__",
             "--nodes",
             "train_model_node",
+            "--task",
+            "spaceflights/spaceflights/train_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "684e8f0a60f9",
+            "5a4bebb6-9fa4ee4c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     evaluate_model_node = PythonOperator(
@@ -107,10 +125,14 @@ with DAG(
             "__default__",
             "--nodes",
             "evaluate_model_node",
+            "--task",
+            "spaceflights/spaceflights/evaluate_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "d12784796a4f",
+            "b013f51f-fe5e967c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
 

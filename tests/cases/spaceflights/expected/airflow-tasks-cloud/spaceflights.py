@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow --airflow-version 3.3
-#   hash      1:6bb958d55f1d710c0f066bd0353d71ed
+#   hash      1:658bb51b950e2f6697f5b56cd6aff2ff
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -35,6 +35,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="Europe/Warsaw"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "4d79d4a90b54"},
+    doc_md="spaceflights.\n\nFrom the raw files to a scored price model.\n\nStructure `4d79d4a90b54`.",
     default_args={
         "owner": "airflow",
         "retries": 2,
@@ -54,10 +56,14 @@ with DAG(
             "preprocess_companies_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/companies",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "b313c4236b2f",
+            "636d8de1-deb151c3",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     shuttles = PythonOperator(
@@ -70,10 +76,14 @@ with DAG(
             "preprocess_shuttles_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/shuttles",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7ec01f2fc1b9",
+            "59de9c65-e4bc6350",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     split = PythonOperator(
@@ -86,10 +96,14 @@ with DAG(
             "create_model_input_table_node,split_data_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/split",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "618a9fe2005c",
+            "065374b3-84fb53dd",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     train_model_node = PythonOperator(
@@ -102,10 +116,14 @@ with DAG(
             "train_model_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/train_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "684e8f0a60f9",
+            "5a4bebb6-9fa4ee4c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     evaluate_model_node = PythonOperator(
@@ -118,10 +136,14 @@ with DAG(
             "evaluate_model_node",
             "--env",
             "cloud",
+            "--task",
+            "spaceflights/spaceflights/evaluate_model_node",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "d12784796a4f",
+            "b013f51f-fe5e967c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
 

@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target prefect --params 'grouping="none"'
-#   hash      1:8eb7668ce26cdcc4cfa365e520b6d5f4
+#   hash      1:bbc69fd0f4ea16a2dcf32a62df0413a6
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -19,6 +19,9 @@ import subprocess
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 from prefect.schedules import Cron
+
+# What this flow is made of; its tasks say so to the image that runs them.
+STRUCTURE = "52db54a5565c"
 
 
 async def run_command(*command):
@@ -51,10 +54,14 @@ async def preprocess_companies_node():
         "preprocess_companies_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/preprocess_companies_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b313c4236b2f",
+        "636d8de1-deb151c3",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -72,10 +79,14 @@ async def preprocess_shuttles_node():
         "preprocess_shuttles_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/preprocess_shuttles_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "7ec01f2fc1b9",
+        "59de9c65-e4bc6350",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -93,10 +104,14 @@ async def create_model_input_table_node():
         "create_model_input_table_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/create_model_input_table_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "13ddd2410fbd",
+        "bd49bb29-ed484430",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -114,10 +129,14 @@ async def split_data_node():
         "split_data_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/split_data_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "77541d8d0466",
+        "6d61298c-56bd8315",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -135,10 +154,14 @@ async def train_model_node():
         "train_model_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/train_model_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "684e8f0a60f9",
+        "5a4bebb6-9fa4ee4c",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -156,10 +179,14 @@ async def evaluate_model_node():
         "evaluate_model_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/evaluate_model_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "d12784796a4f",
+        "b013f51f-fe5e967c",
+        "--structure",
+        STRUCTURE,
     )
 
 

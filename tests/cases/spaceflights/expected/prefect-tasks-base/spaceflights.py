@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --target prefect
-#   hash      1:9f85b9907aa094700033db97d733cbf6
+#   hash      1:89e8c4ca474dd2ecbf69162573980719
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -18,6 +18,9 @@ import subprocess
 
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
+
+# What this flow is made of; its tasks say so to the image that runs them.
+STRUCTURE = "4d79d4a90b54"
 
 
 async def run_command(*command):
@@ -47,10 +50,14 @@ async def companies():
         "__default__",
         "--nodes",
         "preprocess_companies_node",
+        "--task",
+        "spaceflights/spaceflights/companies",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b313c4236b2f",
+        "636d8de1-deb151c3",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -65,10 +72,14 @@ async def shuttles():
         "__default__",
         "--nodes",
         "preprocess_shuttles_node",
+        "--task",
+        "spaceflights/spaceflights/shuttles",
         "--run-id",
         flow_run.id,
         "--contract",
-        "7ec01f2fc1b9",
+        "59de9c65-e4bc6350",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -83,10 +94,14 @@ async def split():
         "__default__",
         "--nodes",
         "create_model_input_table_node,split_data_node",
+        "--task",
+        "spaceflights/spaceflights/split",
         "--run-id",
         flow_run.id,
         "--contract",
-        "618a9fe2005c",
+        "065374b3-84fb53dd",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -101,10 +116,14 @@ async def train_model_node():
         "__default__",
         "--nodes",
         "train_model_node",
+        "--task",
+        "spaceflights/spaceflights/train_model_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "684e8f0a60f9",
+        "5a4bebb6-9fa4ee4c",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -119,10 +138,14 @@ async def evaluate_model_node():
         "__default__",
         "--nodes",
         "evaluate_model_node",
+        "--task",
+        "spaceflights/spaceflights/evaluate_model_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "d12784796a4f",
+        "b013f51f-fe5e967c",
+        "--structure",
+        STRUCTURE,
     )
 
 

@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target prefect
-#   hash      1:8d1cc7a4bec3f287fc4dc8135efb8543
+#   hash      1:b55923a9e36b104b6469f8619e9ab644
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -19,6 +19,9 @@ import subprocess
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
 from prefect.schedules import Cron
+
+# What this flow is made of; its tasks say so to the image that runs them.
+STRUCTURE = "4d79d4a90b54"
 
 
 async def run_command(*command):
@@ -51,10 +54,14 @@ async def companies():
         "preprocess_companies_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/companies",
         "--run-id",
         flow_run.id,
         "--contract",
-        "b313c4236b2f",
+        "636d8de1-deb151c3",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -72,10 +79,14 @@ async def shuttles():
         "preprocess_shuttles_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/shuttles",
         "--run-id",
         flow_run.id,
         "--contract",
-        "7ec01f2fc1b9",
+        "59de9c65-e4bc6350",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -93,10 +104,14 @@ async def split():
         "create_model_input_table_node,split_data_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/split",
         "--run-id",
         flow_run.id,
         "--contract",
-        "618a9fe2005c",
+        "065374b3-84fb53dd",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -114,10 +129,14 @@ async def train_model_node():
         "train_model_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/train_model_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "684e8f0a60f9",
+        "5a4bebb6-9fa4ee4c",
+        "--structure",
+        STRUCTURE,
     )
 
 
@@ -135,10 +154,14 @@ async def evaluate_model_node():
         "evaluate_model_node",
         "--env",
         "cloud",
+        "--task",
+        "spaceflights/spaceflights/evaluate_model_node",
         "--run-id",
         flow_run.id,
         "--contract",
-        "d12784796a4f",
+        "b013f51f-fe5e967c",
+        "--structure",
+        STRUCTURE,
     )
 
 

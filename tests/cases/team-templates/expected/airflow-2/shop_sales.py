@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline sales --target airflow --airflow-version 2.11
-#   hash      1:707a73d1edaae8cfee9c79fb2441769e
+#   hash      1:7b071bf5d07c84de2dfdb84d6fce14ef
 """shop-sales: sales.
 
 What was sold.
@@ -33,6 +33,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "f61397de875a"},
+    doc_md="shop-sales: sales.\n\nWhat was sold.\n\nStructure `f61397de875a`.",
 ):
     started = EmptyOperator(
         task_id="started",
@@ -46,10 +48,14 @@ with DAG(
             "sales",
             "--nodes",
             "load",
+            "--task",
+            "shop/shop-sales/load",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7539189d20de",
+            "32ab96e0-50f4d80c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     rates = PythonOperator(
@@ -60,10 +66,14 @@ with DAG(
             "sales",
             "--nodes",
             "rates",
+            "--task",
+            "shop/shop-sales/rates",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7855e3ee7d63",
+            "9b87d2c9-ec5647fb",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     report = PythonOperator(
@@ -74,10 +84,14 @@ with DAG(
             "sales",
             "--nodes",
             "report",
+            "--task",
+            "shop/shop-sales/report",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "253c69f61d0f",
+            "3af1d871-03ed3dce",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
 

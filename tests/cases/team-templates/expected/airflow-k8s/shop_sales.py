@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline sales --target airflow-k8s --airflow-version 3.3
-#   hash      1:887c5bd12ac9ae2fafb9559b32d2b024
+#   hash      1:dba310f518251cb5ec991d6fe5f8d27a
 """shop-sales: sales.
 
 What was sold.
@@ -28,6 +28,8 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    params={"dagforge_structure": "f61397de875a"},
+    doc_md="shop-sales: sales.\n\nWhat was sold.\n\nStructure `f61397de875a`.",
     default_args={"image": "registry.example.com/shop:1"},
 ):
     started = EmptyOperator(
@@ -45,10 +47,14 @@ with DAG(
             "sales",
             "--nodes",
             "load",
+            "--task",
+            "shop/shop-sales/load",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7539189d20de",
+            "32ab96e0-50f4d80c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
         do_xcom_push=False,
@@ -64,10 +70,14 @@ with DAG(
             "sales",
             "--nodes",
             "rates",
+            "--task",
+            "shop/shop-sales/rates",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7855e3ee7d63",
+            "9b87d2c9-ec5647fb",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
         do_xcom_push=False,
@@ -83,10 +93,14 @@ with DAG(
             "sales",
             "--nodes",
             "report",
+            "--task",
+            "shop/shop-sales/report",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "253c69f61d0f",
+            "3af1d871-03ed3dce",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
         do_xcom_push=False,

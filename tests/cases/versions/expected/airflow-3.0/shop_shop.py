@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline shop --target airflow --airflow-version 3.0
-#   hash      1:50aa0101ad8de420e35412efa904ead0
+#   hash      1:bef038e04cc496ca7c1a9f1f4f9c41f5
 """shop-shop: shop.
 
 A bit of everything that is spelled differently from version to version.
@@ -50,8 +50,12 @@ with DAG(
     start_date=pendulum.datetime(2023, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    params={"region": Param(default="eu", enum=["eu", "us"])},
+    params={
+        "region": Param(default="eu", enum=["eu", "us"]),
+        "dagforge_structure": "2b196f2ba6e4",
+    },
     fail_fast=True,
+    doc_md="shop-shop: shop.\n\nA bit of everything that is spelled differently from version to version.\n\nStructure `2b196f2ba6e4`.",
     default_args={"retries": 1},
 ):
     ask = PythonOperator(
@@ -67,10 +71,14 @@ with DAG(
             "shop",
             "--nodes",
             "load",
+            "--task",
+            "shop/shop-shop/load",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "7539189d20de",
+            "32ab96e0-50f4d80c",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
     )
     model = KubernetesPodOperator(
@@ -82,10 +90,14 @@ with DAG(
             "shop",
             "--nodes",
             "model",
+            "--task",
+            "shop/shop-shop/model",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "07f355eb8e42",
+            "aadf2f45-81c548dc",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
         image="registry.example.com/shop:1",
@@ -101,10 +113,14 @@ with DAG(
             "shop",
             "--nodes",
             "publish",
+            "--task",
+            "shop/shop-shop/publish",
             "--run-id",
             "{{ run_id }}",
             "--contract",
-            "6cb52905d7d9",
+            "a5b12207-6d8a8453",
+            "--structure",
+            "{{ params.dagforge_structure }}",
         ],
         container_resources=DEFAULT,
         project_id="shop",

@@ -1,0 +1,54 @@
+"""What a DAG expects of the image that runs it, as hashes that both sides can make.
+
+Settings do not count: an image may be older or newer than its DAG, but it must hold the nodes
+that a task names, with the same inputs and outputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagforge.ir import Node, Operator, Pipeline
+
+
+def _hash(data: Any) -> str:
+    text = json.dumps(data, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def contract(nodes: Sequence[Node], pipeline: Pipeline) -> str:
+    """Return two hashes: of names, inputs and outputs, and of callables and formats.
+
+    Where the first differs a task must not run; the second only tells that something changed.
+    """
+    names = [[node.name, list(node.inputs), list(node.outputs)] for node in nodes]
+    return f"{_hash(names)}-{_hash([_how(node, pipeline) for node in nodes])}"
+
+
+def _how(node: Node, pipeline: Pipeline) -> list[Any]:
+    action = node.action
+    what: list[Any] = (
+        [action.path]
+        if isinstance(action, Operator)
+        else [action.runner, action.target, list(action.command), dict(action.arguments)]
+    )
+    formats = {}
+    for name in (*node.inputs, *node.outputs):
+        dataset = pipeline.datasets.get(name)
+        if dataset is not None and dataset.format is not None:
+            formats[name] = dataset.format
+    return [what, formats]
+
+
+def must_stop(expected: str, found: str) -> bool:
+    """Say whether a task must not run: its nodes have other inputs or outputs than its DAG says."""
+    return expected.partition("-")[0] != found.partition("-")[0]
+
+
+def structure_hash(structure: Mapping[str, Any]) -> str:
+    """Return the hash of a plan's structure: tasks, their nodes and contracts, and edges."""
+    text = json.dumps(structure, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

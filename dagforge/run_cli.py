@@ -1,0 +1,392 @@
+"""The commands `run` and `runs`, imported when one of them is asked for."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dagforge.cli import (
+    find_root,
+    make_request,
+    parse_params,
+    project_options,
+    selection_options,
+    target_options,
+)
+from dagforge.errors import UsageError
+
+if TYPE_CHECKING:
+    from dagforge.build import Request
+    from dagforge.plan import DagPlan
+    from dagforge.runtime.local import LocalRun, Outcome
+    from dagforge.runtime.places import RunPlace
+
+STORE = "DAGFORGE_STORE_URL"
+PROJECT = "DAGFORGE_PROJECT"
+store_option = click.option(
+    "--store",
+    metavar="URL",
+    help=f"Where data are handed over; a folder or any fsspec URL.  [default: {STORE}, the "
+    "setting store_url, .dagforge/store]",
+)
+
+
+@click.command()
+@click.argument("pipeline")
+@selection_options
+@project_options
+@target_options
+@click.option(
+    "-g",
+    "--group-by",
+    metavar="HOW",
+    help="Which nodes share a task: tags, namespace, memory, module or none.",
+)
+@click.option(
+    "--params",
+    multiple=True,
+    metavar="K=V,... | JSON",
+    help="Parameters of the run, over those of the project; nested keys by dots, or JSON.",
+)
+@click.option("--run-id", metavar="ID", help="Name of the run; the same one continues it.")
+@store_option
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Tasks at a time."
+)
+@click.option(
+    "--resume", is_flag=True, help="Leave tasks whose inputs, code and outputs are unchanged."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
+@click.option("--task", hidden=True, help="project/dag_id/task_id; what a generated task says.")
+@click.option("--contract", hidden=True, help="What the DAG expects of the task.")
+@click.option("--structure", hidden=True, help="Hash of the plan that the DAG was made from.")
+def run(pipeline: str, **options: Any) -> None:
+    r"""Run a pipeline on this machine, task by task as in production.
+
+    \b
+    dagforge run data_science                     every task, each in its own process
+    dagforge run data_science --jobs 4 --params model_options.test_size=0.3
+    dagforge run data_science --from-nodes train_model_node --run-id monday
+    dagforge run data_science --resume            go on where the last run stopped
+
+    A generated task starts the same command with --task, and then runs its own nodes only.
+    """
+    if options["task"] is not None:
+        _run_task(pipeline, options)
+    else:
+        _run_here(pipeline, options)
+
+
+def _parameters(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the run's parameters: items as in `create`, or whole JSON objects."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        if text.lstrip().startswith("{"):
+            try:
+                found.update(json.loads(text))
+            except ValueError as error:
+                raise UsageError.of("bad-params", f"--params: no JSON: {error}") from error
+        else:
+            found = _merged(found, parse_params([text]))
+    return found
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        below = merged.get(key)
+        merged[key] = (
+            _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+        )
+    return merged
+
+
+def _root(options: Mapping[str, Any]) -> Path:
+    """Return the project's folder: the command's, the environment's, the nearest one around here.
+
+    A worker starts tasks in a folder of its own, so where it runs one project only, its
+    environment says which.
+    """
+    here = Path.cwd()
+    return (here / (options["root"] or os.environ.get(PROJECT) or find_root(here))).resolve()
+
+
+def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:
+    from dagforge.runtime.task import TaskRequest, run_task
+
+    if options["run_id"] is None or not options["nodes"]:
+        raise click.UsageError("--task needs --run-id and --nodes")
+    request = TaskRequest(
+        root=_root(options),
+        pipeline=pipeline,
+        nodes=options["nodes"],
+        task=options["task"],
+        run_id=options["run_id"],
+        env=options["env"],
+        conf=None if options["conf"] is None else Path.cwd() / options["conf"],
+        store=options["store"],
+        contract=options["contract"] or None,
+        structure=options["structure"] or None,
+        parameters=_parameters(options["params"]),
+    )
+    run_task(request, lambda line: click.echo(line))
+
+
+def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
+    """Return what to plan: tasks of this machine, whatever machines the target gives them."""
+    from dataclasses import replace
+
+    request = make_request({**options, "pipelines": (pipeline,)})
+    return replace(request, params={**request.params, "run_in": "worker"})
+
+
+def _run_here(pipeline: str, options: dict[str, Any]) -> None:
+    from dagforge.build import build
+    from dagforge.runtime.execute import store_url_of
+    from dagforge.runtime.files import Files
+    from dagforge.runtime.local import LocalRun, check_runnable, command_of, run_locally
+    from dagforge.runtime.places import RunPlace
+    from dagforge.runtime.task import keep_structure
+
+    _parameters(options["params"])
+    request = _request(pipeline, {**options, "params": ()})
+    found = build(request, render_files=False)
+    (dag,) = found.dags
+    check_runnable(dag)
+    root = request.root
+    store_url = store_url_of(options["store"], dag.settings.get("store_url"), root)
+    files = Files(store_url)
+    project = dag_project(dag)
+    run_id = options["run_id"] or (_last_run_id(files, project, dag) if options["resume"] else None)
+    place = RunPlace(project, dag.env, dag.dag_id, run_id or new_run_id())
+    local = LocalRun(
+        dag=dag,
+        place=place,
+        root=root,
+        store_url=store_url,
+        jobs=options["jobs"],
+        parameters=tuple(options["params"]),
+        conf=request.conf,
+        resume=options["resume"],
+    )
+    if options["dry_run"]:
+        import shlex
+
+        for task in dag.tasks:
+            click.echo(f"{task.task_id}: {shlex.join(command_of(local, task))}")
+        return
+    keep_structure(files, place, dag.structure_hash, dag.structure)
+    click.echo(
+        f"run {place.run_id} of {dag.dag_id}: {len(dag.tasks)} tasks, store {store_url}", err=True
+    )
+    outcome = _with_progress(local, run_locally)
+    _report(local, outcome)
+
+
+def dag_project(dag: DagPlan) -> str:
+    """Return the project's part of where a DAG's data lie, as its tasks have it."""
+    for task in dag.tasks:
+        words = [str(getattr(word, "text", word)) for word in task.command]
+        if "--task" in words:
+            return words[words.index("--task") + 1].split("/")[0]
+    return "project"
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time and that no other run has."""
+    moment = datetime.datetime.now(datetime.timezone.utc)
+    return f"local__{moment:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
+
+
+def _last_run_id(files: Any, project: str, dag: DagPlan) -> str | None:
+    from dagforge.runtime.history import runs
+    from dagforge.runtime.places import RunPlace
+
+    found = runs(files, RunPlace(project, dag.env, dag.dag_id, ""))
+    return found[-1].run_id if found else None
+
+
+def _with_progress(local: LocalRun, run_locally: Any) -> Outcome:
+    """Run with a progress bar on a terminal, with a line for everything elsewhere."""
+    lock = threading.Lock()
+    width = max(len(task.task_id) for task in local.dag.tasks)
+    ends = ("success in ", "failed in ", "stopped in ", "up to date")
+    if not sys.stderr.isatty():
+
+        def tell_line(task_id: str, line: str) -> None:
+            with lock:
+                click.echo(f"{task_id:<{width}} | {line}", err=True)
+
+        return run_locally(local, tell_line)  # type: ignore[no-any-return]
+    running: dict[str, None] = {}
+    kept: dict[str, list[str]] = {}
+    bar: Any
+    with click.progressbar(
+        length=len(local.dag.tasks),
+        label=local.dag.dag_id,
+        file=sys.stderr,
+        item_show_func=lambda _: ", ".join(running),
+        show_eta=False,
+    ) as bar:
+
+        def tell_bar(task_id: str, line: str) -> None:
+            with lock:
+                kept.setdefault(task_id, []).append(line)
+                if line == "started":
+                    running[task_id] = None
+                    bar.update(0)
+                elif line.startswith(ends):
+                    running.pop(task_id, None)
+                    bar.update(1)
+
+        outcome: Outcome = run_locally(local, tell_bar)
+    for task_id in outcome.failed:
+        for line in kept.get(task_id, ()):
+            click.echo(f"{task_id:<{width}} | {line}", err=True)
+    return outcome
+
+
+def _report(local: LocalRun, outcome: Outcome) -> None:
+    width = max(len(task_id) for task_id in outcome.status)
+    for task_id, status in outcome.status.items():
+        seconds = outcome.seconds.get(task_id)
+        click.echo(f"{task_id:<{width}}  {status}" + (f"  {seconds:.1f} s" if seconds else ""))
+    click.echo(f"run {local.place.run_id}")
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    if outcome.failed:
+        from dagforge.runtime.errors import RunError
+
+        again = f"dagforge run {local.dag.pipeline.name} --resume --run-id {local.place.run_id}"
+        raise RunError.of(
+            "run-failed",
+            f"{len(outcome.failed)} of {len(outcome.status)} tasks failed: "
+            + ", ".join(outcome.failed),
+            fix=f"mend it, then: {again}",
+        )
+
+
+# --- runs
+
+
+@click.group()
+def runs() -> None:
+    """Look at past runs, from what their tasks left in the store."""
+
+
+def _history_options(function: Any) -> Any:
+    for option in (
+        click.option("--format", "form", type=click.Choice(("text", "json")), default="text"),
+        store_option,
+        target_options,
+        project_options,
+        click.argument("pipeline"),
+    ):
+        function = option(function)
+    return function
+
+
+def _place(pipeline: str, options: Mapping[str, Any]) -> tuple[Any, RunPlace, DagPlan]:
+    from dagforge.build import build
+    from dagforge.runtime.execute import store_url_of
+    from dagforge.runtime.files import Files
+    from dagforge.runtime.places import RunPlace
+
+    request = _request(pipeline, options)
+    (dag,) = build(request, render_files=False).dags
+    url = store_url_of(options["store"], dag.settings.get("store_url"), request.root)
+    return Files(url), RunPlace(dag_project(dag), dag.env, dag.dag_id, ""), dag
+
+
+@runs.command(name="list")
+@_history_options
+def runs_list(pipeline: str, form: str, **options: Any) -> None:
+    """List the runs of a pipeline, the oldest first."""
+    from dagforge.runtime.history import runs as all_runs
+    from dagforge.runtime.show import run_data, runs_table
+
+    files, place, _ = _place(pipeline, options)
+    found = all_runs(files, place)
+    click.echo(
+        json.dumps([run_data(run) for run in found], indent=2)
+        if form == "json"
+        else runs_table(found)
+    )
+
+
+@runs.command(name="show")
+@_history_options
+@click.argument("run_id", required=False)
+def runs_show(pipeline: str, run_id: str | None, form: str, **options: Any) -> None:
+    """Show a run as it was: tasks, datasets, metrics, checks, errors; without RUN_ID the last."""
+    from dagforge.runtime.history import datasets, find_run, structure
+    from dagforge.runtime.show import run_data, run_page
+
+    files, place, _ = _place(pipeline, options)
+    run = find_run(files, place, run_id)
+    shape = structure(files, place, run.structure) if run.structure else None
+    kept = datasets(files, run)
+    if form == "json":
+        click.echo(json.dumps(run_data(run, shape, kept), indent=2))
+    else:
+        click.echo(run_page(run, shape, kept))
+
+
+@runs.command(name="diff")
+@_history_options
+@click.argument("first")
+@click.argument("second", required=False)
+def runs_diff(pipeline: str, first: str, second: str | None, form: str, **options: Any) -> None:
+    """Show what differs between two runs: structure, code, data, metrics, times."""
+    from dagforge.runtime.history import find_run
+    from dagforge.runtime.show import diff_data, diff_page
+
+    files, place, _ = _place(pipeline, options)
+    one, other = find_run(files, place, first), find_run(files, place, second)
+    data = diff_data(one, other)
+    click.echo(json.dumps(data, indent=2) if form == "json" else diff_page(data))
+
+
+@runs.command(name="lineage")
+@_history_options
+@click.argument("dataset")
+@click.option("--run-id", metavar="ID", help="Which run.  [default: the last]")
+def runs_lineage(
+    pipeline: str, dataset: str, run_id: str | None, form: str, **options: Any
+) -> None:
+    """Show where a dataset of a run came from."""
+    from dagforge.runtime.history import find_run, lineage
+    from dagforge.runtime.show import lineage_data, lineage_page
+
+    files, place, _ = _place(pipeline, options)
+    found = lineage(find_run(files, place, run_id), dataset)
+    click.echo(json.dumps(lineage_data(found), indent=2) if form == "json" else lineage_page(found))
+
+
+@runs.command(name="gc")
+@_history_options
+@click.option("--keep", type=click.IntRange(min=0), required=True, help="Runs to keep, the newest.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+def runs_gc(pipeline: str, keep: int, dry_run: bool, form: str, **options: Any) -> None:
+    """Remove the data and records of old runs; one that is running stays."""
+    from dagforge.runtime.history import expired
+    from dagforge.runtime.history import runs as all_runs
+
+    files, place, _ = _place(pipeline, options)
+    gone = expired(all_runs(files, place), keep)
+    for run in gone:
+        if not dry_run:
+            files.remove(run.folder)
+        if form == "text":
+            click.echo(f"{'would remove' if dry_run else 'removed':<12} {run.run_id}")
+    if form == "json":
+        click.echo(json.dumps([run.run_id for run in gone]))

@@ -1,0 +1,1 @@
+"""The example project: what a shuttle flight to the moon should cost."""
