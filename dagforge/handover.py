@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagforge.errors import Origin, Problem, Problems
-
 from dagforge.ir import GroupLink, Node, NodeGroup, Pipeline, Work
 from dagforge.resolve import Layer, Settings
 

@@ -1,6 +1,6 @@
 """Write small tables that look like the real ones, the same at every run.
 
-    python make_data.py [FOLDER]
+python make_data.py [FOLDER]
 """
 
 from __future__ import annotations

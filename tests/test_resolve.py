@@ -280,7 +280,7 @@ REFUSED = [
         "a number for text",
         {AIRFLOW: "default: {image: 1.20}"},
         "conf/base/airflow.yml:1:18: error: 'image' must be text, not the number 1.2 "
-        '[wrong-type]\n  fix: quote it',
+        "[wrong-type]\n  fix: quote it",
     ),
     (
         "a key of a machine",
