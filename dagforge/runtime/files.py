@@ -95,6 +95,8 @@ class Files:
         names = {protocols} if isinstance(protocols, str) else set(protocols)
         self.is_local = "file" in names
         self._uploads_whole = bool(names & _WHOLE_UPLOADS)
+        # Its open files are one object for all threads: only whole contents are safe.
+        self._is_memory = "memory" in names
 
     def uri(self, path: str) -> str:
         """Return the URL of a file below the root."""
@@ -136,6 +138,8 @@ class Files:
         full = self._full(path)
         if self.is_local:
             self._asked(path, lambda: _publish(staged, Path(full)))
+        elif self._is_memory:
+            self._asked(path, lambda: self.system.pipe_file(full, staged.read_bytes()))
         elif self._uploads_whole:
             self._asked(path, lambda: self.system.put_file(str(staged), full))
         else:
@@ -165,6 +169,9 @@ class Files:
         with _temporary(Path(tempfile.gettempdir()), suffix) as temporary:
 
             def fetch() -> bool:
+                if self._is_memory:
+                    temporary.write_bytes(self.system.cat_file(full))
+                    return True
                 # Of a folder some file systems make a folder, and others nothing.
                 self.system.get_file(full, str(temporary))
                 return temporary.is_file()

@@ -79,17 +79,17 @@ def _has_parameters(
 
 
 def _is_current(store: Store, then: DatasetRecord, dag: DagPlan, root: Path) -> bool:
-    if then.file:
+    declared = dag.pipeline.datasets.get(then.name)
+    try:
+        if not then.file:
+            if declared is None or declared.uri is None:
+                return False
+            return is_same_file(then, find_dataset(declared, root))
         now = store.record(then.name)
         if now is None or now.sha256 != then.sha256:
             return False
         stat = store.files.stat(f"{store.place.dataset(then.name)}/{now.file}")
         return stat is not None and stat.size == now.size
-    declared = dag.pipeline.datasets.get(then.name)
-    if declared is None or declared.uri is None:
-        return False
-    try:
-        return is_same_file(then, find_dataset(declared, root))
     except RunError:
         return False
 

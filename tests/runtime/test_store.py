@@ -32,7 +32,7 @@ EARLY = "2026-01-01T00:00:00.000000+00:00"
 LATE = "2026-01-01T00:00:00.000001+00:00"
 
 
-class Elsewhere(LocalFileSystem):
+class Elsewhere(LocalFileSystem):  # type: ignore[misc]
     """A file system that is neither local nor an object store, such as SFTP."""
 
     protocol = "elsewhere"

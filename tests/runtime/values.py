@@ -228,7 +228,7 @@ def same(one: Any, other: Any) -> bool:
         )
     if isinstance(one, Image.Image):
         colours = one.convert("RGBA").tobytes() == other.convert("RGBA").tobytes()
-        return one.tobytes() == other.tobytes() and one.mode == other.mode and colours
+        return bool(one.tobytes() == other.tobytes() and one.mode == other.mode and colours)
     if isinstance(one, LogisticRegression):
         return bool((one.coef_ == other.coef_).all())
     if isinstance(one, dict) and any(isinstance(each, pd.DataFrame) for each in one.values()):
@@ -236,7 +236,7 @@ def same(one: Any, other: Any) -> bool:
     if callable(one):
         return bool(one(1) == other(1))
     if isinstance(one, float):
-        return one.hex() == other.hex()
+        return bool(one.hex() == other.hex())
     if isinstance(one, (dict, list)):
         return repr(one) == repr(other)
     return bool(one == other)

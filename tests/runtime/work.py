@@ -104,7 +104,8 @@ def while_handled() -> Any:
     try:
         return _fail()
     except ValueError:
-        return {}["key"]
+        empty: dict[str, int] = {}
+        return empty["key"]
 
 
 def _fail() -> None:
