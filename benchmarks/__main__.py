@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Command, Comparison, Cost, compare, median
+from benchmarks.measure import Command, Comparison, Cost, FailedError, compare, median
 from benchmarks.others import read_answer, write_by_hand, write_for_dag_factory, write_kedro_project
 from benchmarks.projects import write_project
 
@@ -230,7 +230,10 @@ def main() -> None:
         bench = Bench(Path(folder), arguments.pairs)
         for name in arguments.names or GROUPS:
             print(f"\n{name}: {GROUPS[name].__doc__}")
-            GROUPS[name](bench)
+            try:
+                GROUPS[name](bench)
+            except FailedError as error:
+                sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -293,6 +293,7 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: with every item that cannot be read.
     """
+    from dagforge.document import MAX_DEPTH
     from dagforge.errors import Problems
 
     problems = Problems()
@@ -303,6 +304,10 @@ def parse_params(texts: Iterable[str]) -> dict[str, Any]:
             continue
         ends = [item.find(sign) for sign in "=:" if sign in item]
         key = item[: min(ends)].strip() if ends else ""
+        if key.count(".") >= MAX_DEPTH:
+            message = f"--params: '{key[:40]}...' is nested more than {MAX_DEPTH} deep"
+            problems.error("bad-params", message)
+            continue
         if not ends or not all(part.strip() for part in key.split(".")):
             problems.error(
                 "bad-params",
@@ -1071,9 +1076,9 @@ def _run(arguments: Sequence[str]) -> int:
         _give_up_stdout()
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is None and not os.environ.get(_DEBUG):
+        if isinstance(error, OSError) and _is_of_stdout(error):
             _give_up_stdout()
-            message = f"standard output cannot be written: {error.strerror or error}"
+            message = f"standard output cannot be written: {error.strerror}"
             return _end(OutputError.of("output", message), ())
         if os.environ.get(_DEBUG):
             raise
@@ -1093,6 +1098,17 @@ def _end(error: DagForgeError, arguments: Sequence[str]) -> int:
     except OSError:
         _give_up_stdout()
     return error.exit_code
+
+
+def _is_of_stdout(error: OSError) -> bool:
+    """Say whether it was raised by printing; the error itself does not name the stream."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and at.tb_frame.f_globals.get("__name__") in (
+        click.utils.__name__,
+        __name__,
+    )
 
 
 def _give_up_stdout() -> None:

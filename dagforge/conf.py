@@ -5,6 +5,7 @@ Files are read here and nowhere else; what they mean is decided by who asks for 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -309,15 +310,24 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def read_regular(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        OSError: it cannot be read, or is no file: a pipe would wait for ever, a device never end.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return path.read_bytes()
+
+
 def _read_bytes(path: Path, root: Path) -> bytes:
     at = SourceLocation(shown_path(path, root))
     try:
-        mode = path.stat().st_mode
-        # A pipe would wait for a writer for ever.
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise LoadError.of("unreadable", f"cannot be read: it is {what}", at=at)
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as exc:
         raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
 

@@ -101,7 +101,7 @@ class Templates:
 
 
 def _check_api(path: Path, shown: str) -> None:
-    from dagforge.conf import parse_yaml
+    from dagforge.conf import parse_yaml, read_regular
 
     fix = f"write `template_api: {TEMPLATE_API}` into {shown}"
     missing = TemplateError.of(
@@ -110,10 +110,10 @@ def _check_api(path: Path, shown: str) -> None:
         at=SourceLocation(shown),
         fix=fix,
     )
-    if not path.is_file():
+    if not path.exists():
         raise missing
     try:
-        source = path.read_bytes()
+        source = read_regular(path)
     except OSError as exc:
         message = f"cannot be read: {exc.strerror}"
         raise LoadError.of("unreadable", message, at=SourceLocation(shown)) from exc

@@ -36,7 +36,7 @@ from jinja2.loaders import split_template_path
 from jinja2.runtime import Context, Undefined
 from jinja2.utils import missing, pass_context
 
-from dagforge.conf import shown_path
+from dagforge.conf import read_regular, shown_path
 from dagforge.errors import (
     DagForgeError,
     Problem,
@@ -282,7 +282,7 @@ class _Loader(jinja2.BaseLoader):
         path = self.folder.joinpath(*split_template_path(template))
         try:
             # An editor's byte order mark is no part of the text.
-            source = path.read_bytes().decode("utf-8-sig")
+            source = read_regular(path).decode("utf-8-sig")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise jinja2.TemplateNotFound(template) from error
         except UnicodeDecodeError as error:

@@ -43,7 +43,8 @@ def create_files(
         for problem in _in_the_way(path, content, replace=path in may_replace)
     ]
     if problems:
-        raise OutputError(problems)
+        # One file can be in the way of several.
+        raise OutputError(dict.fromkeys(problems))
     statuses = {path: _status(path, content) for path, content in contents.items()}
     wanted = [path for path, status in statuses.items() if status != "unchanged"]
     _write({path: contents[path] for path in wanted})

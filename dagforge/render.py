@@ -23,6 +23,7 @@ from jinja2 import nodes
 from jinja2.runtime import Context, Undefined
 from jinja2.utils import missing, pass_context, pass_eval_context
 
+from dagforge.conf import read_regular
 from dagforge.errors import DagForgeError, Problem, SourceLocation, TemplateError, did_you_mean
 from dagforge.imports import Import, import_block, local_names, parse_import
 from dagforge.layout import Call, Chain, Code, NoLiteralError, Shape, quote, shape, text_width
@@ -128,7 +129,8 @@ class TemplateLoader(jinja2.BaseLoader):
         """Return source, name for messages, and that it never changes during a run."""
         for path, shown in self._candidates(template):
             try:
-                source = path.read_text(encoding="utf-8")
+                # An editor's byte order mark is no part of the text.
+                source = read_regular(path).decode("utf-8-sig")
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             except UnicodeDecodeError as error:

@@ -347,6 +347,11 @@ def a_template_that_cannot_be_read(root: Path) -> None:
 
 
 @preparation
+def a_template_that_is_a_pipe(root: Path) -> None:
+    os.mkfifo(team_templates(root))
+
+
+@preparation
 def a_template_that_is_no_text(root: Path) -> None:
     team_templates(root).write_bytes(b"x = 1\n\xff")
 

@@ -92,7 +92,8 @@ def failure(run: Callable[[], object]) -> str:
 def test_as_planned(check: Check) -> None:
     verified = check(answer())
     assert verified.summary == (
-        "loaded     1 DAG with 3 tasks for airflow in Airflow 3.3.2: all there, in the planned order"
+        "loaded     1 DAG with 3 tasks for airflow in Airflow 3.3.2: all there, "
+        "in the planned order"
     )
     assert verified.warnings == ()
 
