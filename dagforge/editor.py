@@ -110,6 +110,14 @@ _NODE: Schema = {
             "type": ["object", "null"],
             "description": "Settings of this node's task; they win over the settings files.",
         },
+        "check": {
+            "enum": ["error", "warning", None],
+            "description": "The function says whether data are good; how much it matters if not.",
+        },
+        "metric": {
+            "type": "boolean",
+            "description": "The function gives a number that is kept with the run.",
+        },
     },
     "oneOf": [{"required": ["func"]}, {"required": ["command"]}, {"required": ["operator"]}],
     "additionalProperties": False,

@@ -88,6 +88,8 @@ def run(pipeline: str, **options: Any) -> None:
 
 def _parameters(texts: Sequence[str]) -> dict[str, Any]:
     """Return the run's parameters: items as in `create`, or whole JSON objects."""
+    from dagforge.runtime.task import merged
+
     found: dict[str, Any] = {}
     for text in texts:
         if text.lstrip().startswith("{"):
@@ -96,18 +98,8 @@ def _parameters(texts: Sequence[str]) -> dict[str, Any]:
             except ValueError as error:
                 raise UsageError.of("bad-params", f"--params: no JSON: {error}") from error
         else:
-            found = _merged(found, parse_params([text]))
+            found = merged(found, parse_params([text]))
     return found
-
-
-def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(low)
-    for key, value in high.items():
-        below = merged.get(key)
-        merged[key] = (
-            _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
-        )
-    return merged
 
 
 def _root(options: Mapping[str, Any]) -> Path:
@@ -151,13 +143,14 @@ def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
 
 def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     from dagforge.build import build
+    from dagforge.frontends.catalog import read_parameters
     from dagforge.runtime.execute import store_url_of
     from dagforge.runtime.files import Files
     from dagforge.runtime.local import LocalRun, check_runnable, command_of, run_locally
     from dagforge.runtime.places import RunPlace
-    from dagforge.runtime.task import keep_structure
+    from dagforge.runtime.task import keep_structure, merged
 
-    _parameters(options["params"])
+    parameters = _parameters(options["params"])
     request = _request(pipeline, {**options, "params": ()})
     found = build(request, render_files=False)
     (dag,) = found.dags
@@ -177,6 +170,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
         parameters=tuple(options["params"]),
         conf=request.conf,
         resume=options["resume"],
+        values=merged(read_parameters(found.conf), parameters),
     )
     if options["dry_run"]:
         import shlex

@@ -27,12 +27,18 @@ CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
 MENTION = re.compile(r"`\[([a-z]+(?:-[a-z]+)+)\]`")
 NO_CODES = {
     "airflow-version",
+    "arrow-parquet",
     "dist-packages",
     "f-string",
     "if-expression",
     "kedro-airflow",
     "ls-files",
     "my-dag",
+    "pandas-arrow",
+    "pandas-parquet",
+    "polars-parquet",
+    "series-arrow",
+    "series-parquet",
     "site-packages",
 }
 """Texts in the sources that look like a code and are none."""

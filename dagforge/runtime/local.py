@@ -37,6 +37,7 @@ class LocalRun:
     Attributes:
         jobs: tasks at a time.
         parameters: as text for `--params`, the same for every task.
+        values: the project's parameters with those laid over them.
         resume: tasks whose inputs and code are unchanged, and whose outputs are there, are left.
     """
 
@@ -48,6 +49,7 @@ class LocalRun:
     parameters: tuple[str, ...] = ()
     conf: Path | None = None
     resume: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -141,7 +143,9 @@ def run_locally(run: LocalRun, tell: Tell) -> Outcome:
 
 
 def _run_one(run: LocalRun, task: Task, children: _Children, tell: Tell, outcome: Outcome) -> str:
-    if run.resume and is_up_to_date(Files(run.store_url), run.place, task, run.dag, run.root):
+    if run.resume and is_up_to_date(
+        Files(run.store_url), run.place, task, run.dag, run.root, run.values
+    ):
         tell(task.task_id, SKIPPED)
         return SKIPPED
     begin = time.monotonic()

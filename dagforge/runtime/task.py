@@ -72,7 +72,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
         task_id=task_id,
         root=request.root,
         store_url=store_url,
-        parameters={**read_parameters(conf), **request.parameters},
+        parameters=merged(read_parameters(conf), request.parameters),
         allow_pickle=settings.get("allow_pickle", True),
         preview_rows=settings.get("preview_rows", 0),
         structure=request.structure,
@@ -80,6 +80,17 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
         warnings=tuple(warnings),
     )
     return execute(run, say)
+
+
+def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters laid over others; mappings merge deeply, everything else replaces."""
+    found = dict(low)
+    for key, value in high.items():
+        below = found.get(key)
+        found[key] = (
+            merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+        )
+    return found
 
 
 def store_settings(conf: Any, pipeline: str) -> Mapping[str, Any]:
