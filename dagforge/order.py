@@ -16,6 +16,7 @@ from dagforge.ir import Node, Pipeline
 Edge = tuple[int, int, "str | None"]
 Pair = tuple[int, int]
 
+LISTED_WORDS = 8
 ARROW_DATASETS = 3
 SHOWN_STEPS = 3
 SEARCH_BUDGET = 2_000_000
@@ -266,8 +267,10 @@ def _on_arrow(datasets: Collection[str]) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return words as a sentence lists them: `a`, `a and b`, `a, b and c`."""
+    """Return words as a sentence lists them: `a`, `a and b`, `a, b and c`; of many, the first."""
     *rest, last = words
+    if len(rest) > LISTED_WORDS:
+        rest, last = rest[:LISTED_WORDS], f"{len(rest) + 1 - LISTED_WORDS} more"
     return f"{', '.join(rest)} and {last}" if rest else last
 
 

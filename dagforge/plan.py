@@ -44,7 +44,7 @@ from dagforge.names import (
     slug,
 )
 from dagforge.resolve import Layer, Settings
-from dagforge.schema import describe
+from dagforge.schema import describe, untold
 from dagforge.target import Setting, Target
 from dagforge.values import Constant, Date, Model, RunValue
 
@@ -1132,6 +1132,16 @@ def _command(
             place = node.origin / "command" / int(path[0])
             planner.problems.error(code, f"node '{node.name}': {message}", place, fix=fix)
 
+        for index, word in enumerate(untold(list(first.command))):
+            size = len(word.encode())
+            if size > LONGEST_ARGUMENT:
+                planner.problems.error(
+                    "long-command",
+                    f"a word in 'command' of node '{node.name}' has {size:,} bytes, Linux takes "
+                    f"{LONGEST_ARGUMENT:,}",
+                    node.origin / "command" / index,
+                    fix="put it into a file of the image",
+                )
         _warn_of_templates(planner, node, first.command)
         return tuple(templated_value(list(first.command), context, report))
     nodes = ",".join(node.name for node in group.nodes)

@@ -260,6 +260,18 @@ def a_chain_of_5000_in_a_circle(root: Path) -> None:
 
 
 @preparation
+def three_thousand_pipelines_of_each_other(root: Path) -> None:
+    lines = (f"p{number}: {{include: [p{(number + 1) % 3000}]}}\n" for number in range(3000))
+    (root / PIPELINES).write_text("".join(lines))
+
+
+@preparation
+def a_word_of_a_million_characters(root: Path) -> None:
+    command = f"[echo, {'x' * 1_000_000}]"
+    (root / PIPELINES).write_text(f"etl: {{nodes: [{{name: a, command: {command}}}]}}\n")
+
+
+@preparation
 def a_folder_is_the_file(root: Path) -> None:
     (root / "dags" / "project_etl.py").mkdir()
 

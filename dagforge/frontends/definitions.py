@@ -24,6 +24,7 @@ from dagforge.frontends.check import Writer, check_nodes, datasets_of
 from dagforge.frontends.words import check_name, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Node, Pipeline
+from dagforge.order import shortened
 
 NATIVE = "yaml"
 NATIVE_KEYS = ("nodes", "include", "select")
@@ -206,7 +207,7 @@ class Registry:
         position = {name: number for number, name in enumerate(self)}
         start = names.index(min(names, key=position.__getitem__))
         names = [*names[start:], *names[:start]]
-        chain = " -> ".join([*names, names[0]])
+        chain = " -> ".join(shortened([*names, names[0]], "... {} more ..."))
         first = self._definitions[names[0]]
         inner = names[1] if len(names) > 1 else names[0]
         front_end = self._front_end(names[0])
