@@ -11,7 +11,7 @@ from dagforge.cli import invoke
 from dagforge.errors import OutputError
 from dagforge.init import init_project
 from dagforge.project import read_project
-from dagforge.resources import demo_conf_dir
+from dagforge.resources import demo_conf_dir, demo_dir
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -43,7 +43,9 @@ def test_every_file_of_the_demo_is_there(tmp_path: Path) -> None:
     assert {status for status, _ in statuses} == {"created"}
     made = {path.relative_to(tmp_path / "shop").as_posix() for _, path in statuses}
     demo = demo_conf_dir()
-    assert made == {"dagforge.toml", ".gitattributes"} | {
+    code = {file.relative_to(demo_dir()).as_posix() for file in demo_dir().rglob("*.py")}
+    assert code >= {"make_data.py", "src/spaceflights/nodes.py"}
+    assert made == {"dagforge.toml", ".gitattributes", *code} | {
         f"conf/{file.relative_to(demo).as_posix()}" for file in demo.rglob("*.yml")
     }
     found = content_of(tmp_path / "shop")

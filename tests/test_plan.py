@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dagforge.names import digest
+from dagforge.names import digest, slug
 from dagforge.plan import DagPlan
 from dagforge.values import Literal, RunValue
 from tests.projects import (
@@ -547,7 +547,9 @@ def test_the_command_names_nodes(tmp_path: Path) -> None:
     (task,) = dag.tasks
     assert task.command == (
         *("dagforge", "run", "etl", "--nodes", "n0,n1", "--env", "prod"),
-        *("--run-id", RunValue("run_id"), "--contract", task.contract),
+        *("--task", f"{slug(tmp_path.name)}/{dag.dag_id}/{task.task_id}"),
+        *("--run-id", RunValue("run_id")),
+        *("--contract", task.contract, "--structure", RunValue("structure")),
     )
     assert task.runs == "nodes"
     assert "--env" not in planned(tmp_path, *grouped("", ""), files=files).tasks[0].command

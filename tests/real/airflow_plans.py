@@ -44,9 +44,14 @@ CONTEXT: Mapping[str, Any] = {
     "ds_nodash": "20240101",
     "ts": "2024-01-01T00:00:00+00:00",
     "run_id": "scheduled__2024-01-01",
+    "params": {"dagforge_structure": "0123456789ab"},
     "variables": {"pods_tag": "1.2", "stage": "prod"},
 }
-RUN_VALUES = {"run_id": "{{ run_id }}", "logical_date": "{{ ts }}"}
+RUN_VALUES = {
+    "run_id": "{{ run_id }}",
+    "logical_date": "{{ ts }}",
+    "structure": "{{ params.dagforge_structure }}",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ Pod = Mapping[str, Any]
 RENDERED: Mapping[str, str] = {
     **{name: value for name, value in CONTEXT.items() if isinstance(value, str)},
     **{f"var.value.{name}": value for name, value in CONTEXT["variables"].items()},
+    **{f"params.{name}": value for name, value in CONTEXT["params"].items()},
 }
 
 # Where an argument of the operator stands in a pod: of its metadata, its spec, its main container.

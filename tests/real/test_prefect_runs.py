@@ -58,8 +58,11 @@ def spaceflights(folder: Path, **request: Any) -> tuple[DagPlan, Path]:
 
 def commands(dag: DagPlan, run_id: str) -> dict[str, list[str]]:
     """Return the command of each task in one run."""
+    values = {"run_id": run_id, "structure": dag.structure_hash}
     return {
-        task.task_id: [run_id if isinstance(word, RunValue) else word for word in task.command]
+        task.task_id: [
+            values[word.name] if isinstance(word, RunValue) else word for word in task.command
+        ]
         for task in dag.tasks
     }
 

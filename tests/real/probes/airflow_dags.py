@@ -173,7 +173,7 @@ def context_of(task: Any, values: dict[str, Any]) -> dict[str, Any]:
         "task_instance": instance,
         "dag_run": run,
         "var": variables,
-        "params": {},
+        "params": values.get("params", {}),
     }
 
 
