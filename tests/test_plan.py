@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dagforge.names import digest, slug
+from dagforge.names import digest
 from dagforge.plan import DagPlan
 from dagforge.values import Literal, RunValue
 from tests.projects import (
@@ -545,12 +545,12 @@ def test_the_command_names_nodes(tmp_path: Path) -> None:
     files = {"conf/prod/airflow.yml": ""}
     dag = planned(tmp_path, *grouped("", ""), files=files, env="prod")
     (task,) = dag.tasks
-    assert task.command == (
+    assert task.command[:13] == (
         *("dagforge", "run", "etl", "--nodes", "n0,n1", "--env", "prod"),
-        *("--task", f"{slug(tmp_path.name)}/{dag.dag_id}/{task.task_id}"),
-        *("--run-id", RunValue("run_id")),
-        *("--contract", task.contract, "--structure", RunValue("structure")),
+        *("--task", f"shop/{dag.dag_id}/{task.task_id}", "--run-id", RunValue("run_id")),
+        *("--contract", task.contract),
     )
+    assert task.command[13:15] == ("--structure", RunValue("structure"))
     assert task.runs == "nodes"
     assert "--env" not in planned(tmp_path, *grouped("", ""), files=files).tasks[0].command
 
