@@ -30,15 +30,16 @@ from dagforge.errors import (
 )
 from dagforge.frontends import load, registry
 from dagforge.frozen import frozen
-from dagforge.generate import Rendered, Templates, generate
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
-from dagforge.plan import DagPlan, check_for_keys, check_settings, plan
+from dagforge.output.files import RenderedFile
+from dagforge.plan import check_for_keys, check_settings, plan
+from dagforge.planning.model import DagPlan
+from dagforge.render import Rendered, Templates, generate
 from dagforge.resolve import GROUPING_SETTINGS, Layer, Sections, Settings, read_sections, resolve
 from dagforge.resources import templates_dir
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
-from dagforge.write import RenderedFile
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dagforge.errors import PipelineError, Problems
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
 
 
 def check(dags: Sequence[DagPlan]) -> None:

@@ -13,10 +13,10 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,18 +24,43 @@ from dagforge import __version__
 from dagforge.errors import DagForgeError, OutputError, Problem, UsageError, VerificationError
 
 if TYPE_CHECKING:
-    from dagforge.build import Build, Progress, Request
-    from dagforge.project import Project
-    from dagforge.write import WriteReport
-    from dagforge.written import Planned
+    from dagforge.build import Build, Request
+    from dagforge.commands.written import Planned
+    from dagforge.output.files import WriteReport
+    from dagforge.reading.project import Project
+from dagforge.commands.options import (
+    completing,
+    listed,
+    make_request,
+    message_options,
+    parse_params,
+    pipeline_options,
+    progress_bar,
+    project_options,
+    quiet_option,
+    say,
+    say_more,
+    selection_options,
+    settings_options,
+    short_path,
+    talk_options,
+    target_options,
+    tell,
+    template_options,
+    working_folder,
+)
 
-F = TypeVar("F", bound=Callable[..., Any])
 _DEBUG = "DAGFORGE_TRACEBACK"
+
+
 LAZY = ("run", "runs")
+
+
 STAGES = ("pipeline", "groups", "settings", "plan")
+
+
 DEFAULT_OUTPUT = "dags"
-# About 50 pipelines, which take a second.
-STEPS_WITHOUT_BAR = 150
+
 
 FIRST_STEPS = """\
 DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
@@ -48,9 +73,6 @@ DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
 
 `dagforge COMMAND --help` teaches each command, `dagforge help CODE` explains an error.
 """
-
-
-# --- what all commands share
 
 
 class Commands(click.Group):
@@ -74,7 +96,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; those that run pipelines are imported only when they are asked for."""
         if cmd_name in LAZY:
-            from dagforge import run_cli
+            from dagforge.commands import run as run_cli
 
             command: click.Command = getattr(run_cli, cmd_name)
             return command
@@ -117,377 +139,6 @@ class OfPipelines(click.Command):
                 f"a pipeline is named with -p: -p {shlex.quote(','.join(left))}"
             )
         return left
-
-
-def completing(what: str, *, listed: bool = False) -> Callable[..., Any]:
-    """Return a function that completes values in a shell, as `dagforge.completion.complete`."""
-
-    def values(context: click.Context, parameter: click.Parameter, incomplete: str) -> Any:
-        from dagforge.completion import complete
-
-        del parameter
-        typed = {name: context.params.get(name) for name in ("root", "conf")}
-        return complete(what, lambda: make_request(typed), incomplete, listed=listed)
-
-    return values
-
-
-def comma_list(
-    context: click.Context, parameter: click.Parameter, value: Sequence[str]
-) -> tuple[str, ...]:
-    """Return the names of an option that may be repeated and may hold several, by commas."""
-    del context
-    names = [name.strip() for text in value for name in text.split(",")]
-    if any(not name for name in names):
-        raise click.BadParameter("there is an empty name in the list", param=parameter)
-    return tuple(dict.fromkeys(names))
-
-
-def listed(*names: str, help: str, **more: Any) -> Callable[[F], F]:
-    """Return an option that takes one or several names."""
-    return click.option(*names, multiple=True, callback=comma_list, help=help, **more)
-
-
-def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Return a decorator that adds options in the order in which they are given."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-project_options = with_options(
-    click.option(
-        "--project",
-        "root",
-        type=click.Path(path_type=Path, file_okay=False, exists=True),
-        help="The project's folder; without it, the nearest one around here.",
-    ),
-    click.option(
-        "--conf",
-        type=click.Path(path_type=Path, file_okay=False),
-        metavar="DIR",
-        help="Folder of the configuration.  [default: conf]",
-    ),
-    click.option(
-        "-e",
-        "--env",
-        metavar="NAME",
-        shell_complete=completing("environments"),
-        help="Environment, a folder beside conf/base.",
-    ),
-)
-target_options = with_options(
-    click.option(
-        "--target",
-        metavar="NAME",
-        shell_complete=completing("targets"),
-        help="What to write for: airflow, airflow-k8s, airflow-gke or prefect.  [default: airflow]",
-    ),
-    click.option(
-        "--airflow-version",
-        metavar="VERSION",
-        shell_complete=completing("airflow_versions"),
-        help="Version of Airflow: 2.10, 2.11, 3.0 ... 3.3.  [default: 3.3]",
-    ),
-)
-pipeline_options = with_options(
-    listed(
-        "-p",
-        "--pipeline",
-        "--pipelines",
-        "pipelines",
-        metavar="NAME",
-        shell_complete=completing("pipelines", listed=True),
-        help="Pipeline; may be repeated, or several by commas.  [default: __default__, else all]",
-    ),
-    click.option("--all", "every", is_flag=True, help="All registered pipelines."),
-)
-selection_options = with_options(
-    listed("--tags", metavar="TAG", help="Only nodes with one of these tags."),
-    listed("-n", "--nodes", metavar="NODE", help="Only these nodes."),
-    listed("--from-nodes", metavar="NODE", help="Only these nodes and what runs after them."),
-    listed("--to-nodes", metavar="NODE", help="Only these nodes and what runs before them."),
-)
-settings_options = with_options(
-    click.option(
-        "-g",
-        "--group-by",
-        metavar="HOW",
-        shell_complete=completing("groupings"),
-        help="Which nodes share a task: tags, namespace, memory, module or none.",
-    ),
-    click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
-    click.option(
-        "--params",
-        multiple=True,
-        metavar="K=V,...",
-        help="Settings above all others, as key=value or key:value; nested keys by dots.",
-    ),
-)
-say_options = with_options(
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-    click.option("-v", "--verbose", is_flag=True, help="Say more."),
-)
-talk_options = with_options(
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the answer."),
-    click.option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        help="Say more: warnings, and which project and target it is about.",
-    ),
-)
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-message_options = with_options(
-    click.option("--strict", is_flag=True, help="Warnings are errors, for CI."),
-    click.option(
-        "--message-format",
-        type=click.Choice(("text", "json", "github", "sarif")),
-        default="text",
-        show_default=True,
-        help="How problems are told; all but text go to stdout.",
-    ),
-    say_options,
-)
-template_options = with_options(
-    click.option(
-        "--templates",
-        type=click.Path(path_type=Path, file_okay=False),
-        metavar="DIR",
-        help="Folder with your own templates, searched before the built-in ones.",
-    ),
-    click.option(
-        "-j",
-        "--jinja-file",
-        type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        metavar="FILE",
-        help="A kedro-airflow template that writes every file.",
-    ),
-)
-
-
-def find_root(start: Path) -> Path:
-    """Return the nearest folder at or above `start` that holds a project, else `start`."""
-    for folder in (start, *start.parents):
-        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-            return folder
-        pyproject = folder / "pyproject.toml"
-        try:
-            if pyproject.is_file() and b"[tool.dagforge" in pyproject.read_bytes():
-                return folder
-        except OSError:
-            continue
-    return start
-
-
-def parse_params(texts: Iterable[str]) -> dict[str, Any]:
-    """Return `k=v,a.b:c` as nested settings, each value read as YAML would read it.
-
-    kedro-airflow's syntax: items are parted by commas, the key ends at the first `=` or `:`.
-    A comma inside brackets, braces or quotes belongs to its value.
-
-    Raises:
-        UsageError: with every item that cannot be read.
-    """
-    from dagforge.document import MAX_DEPTH
-    from dagforge.errors import Problems
-
-    problems = Problems()
-    params: dict[str, Any] = {}
-    for item in (part for text in texts for part in _split_items(text)):
-        if not _is_text(item):
-            problems.error("bad-params", f"--params: '{item}' is not UTF-8")
-            continue
-        ends = [item.find(sign) for sign in "=:" if sign in item]
-        key = item[: min(ends)].strip() if ends else ""
-        if key.count(".") >= MAX_DEPTH:
-            message = f"--params: '{key[:40]}...' is nested more than {MAX_DEPTH} deep"
-            problems.error("bad-params", message)
-            continue
-        if not ends or not all(part.strip() for part in key.split(".")):
-            problems.error(
-                "bad-params",
-                f"--params: '{item}' is no key=value",
-                fix="retries=2,owner=me",
-            )
-            continue
-        try:
-            value = _read_param(item[min(ends) + 1 :].strip())
-        except DagForgeError as error:
-            first = error.problems[0]
-            problems.error("bad-params", f"--params {key}: {first.message}", fix=first.fix)
-            continue
-        target: Any = params
-        *above, last = (part.strip() for part in key.split("."))
-        for part in above:
-            target = target.setdefault(part, {})
-            if not isinstance(target, dict):
-                break
-        if not isinstance(target, dict):
-            message = f"--params: '{key}' and '{'.'.join(above)}' cannot both be set"
-            problems.error("bad-params", message, fix="keep one of them")
-            continue
-        if last in target:
-            problems.error("bad-params", f"--params: '{key}' is set twice", fix="keep one of them")
-            continue
-        target[last] = value
-    problems.raise_errors(UsageError)
-    return params
-
-
-def _is_text(item: str) -> bool:
-    """Say whether a word of the command line could be decoded."""
-    return not any("\ud800" <= character <= "\udfff" for character in item)
-
-
-def _read_param(text: str) -> Any:
-    """Return the value that a text is in YAML, and as it is where YAML has no value for it."""
-    from dagforge.conf import parse_yaml
-
-    if text.startswith(("@", "*")) and ": " not in text:
-        return text
-    return parse_yaml(text.encode(), "--params").data
-
-
-def _split_items(text: str) -> list[str]:
-    items, depth, quote, start = [], 0, "", 0
-    for index, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "\"'" and (index == start or text[index - 1] in "=:[{, "):
-            quote = char
-        elif char in "[{":
-            depth += 1
-        elif char in "]}":
-            depth -= 1
-        elif char == "," and depth <= 0:
-            items.append(text[start:index])
-            start = index + 1
-    items.append(text[start:])
-    return [item for item in (item.strip() for item in items) if item]
-
-
-def _here() -> Path:
-    """Return the current folder.
-
-    Raises:
-        UsageError: it is gone.
-    """
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise UsageError.of(
-            "unreadable",
-            f"the current folder cannot be used: {error.strerror}",
-            fix="change to a folder that exists",
-        ) from error
-
-
-def make_request(options: Mapping[str, Any]) -> Request:
-    """Return what the options of a command ask for."""
-    from dagforge.build import Request
-    from dagforge.ir import Selection
-
-    params = parse_params(options.get("params", ()))
-    for option, name in (("group_by", "grouping"), ("dag_id", "dag_id")):
-        value = options.get(option)
-        if value is not None:
-            params[name] = {"true": True, "false": False}.get(value, value)
-    here = _here()
-    root = options.get("root") or find_root(here)
-
-    def absolute(path: Path | None) -> Path | None:
-        return None if path is None else here / path
-
-    return Request(
-        root=(here / root).resolve(),
-        pipelines=options.get("pipelines", ()),
-        every=options.get("every", False),
-        env=options.get("env"),
-        target=options.get("target"),
-        airflow_version=options.get("airflow_version"),
-        conf=absolute(options.get("conf")),
-        selection=Selection(
-            options.get("tags", ()),
-            options.get("nodes", ()),
-            options.get("from_nodes", ()),
-            options.get("to_nodes", ()),
-        ),
-        params=params,
-        templates=absolute(options.get("templates")),
-        jinja_file=absolute(options.get("jinja_file")),
-    )
-
-
-def tell(problems: Sequence[Problem], options: Mapping[str, Any], **more: Any) -> None:
-    """Print problems in the form that was asked for.
-
-    Args:
-        problems: in the order in which they are told.
-        options: of the command.
-        more: what else a JSON reader wants to know.
-    """
-    from dagforge import report
-
-    form = options.get("message_format", "text")
-    if form == "json":
-        click.echo(report.as_json(problems, **more))
-    elif form == "sarif":
-        click.echo(report.as_sarif(problems, __version__))
-    elif form == "github":
-        if problems:
-            click.echo(report.as_github(problems))
-    elif problems:
-        if options.get("quiet"):
-            problems = [problem for problem in problems if problem.severity == "error"]
-        if problems:
-            click.echo(report.as_text(problems, color=sys.stderr.isatty()), err=True)
-
-
-def say(text: str, options: Mapping[str, Any]) -> None:
-    """Print a result, unless it is not wanted or problems are told to a program."""
-    if not options.get("quiet") and options.get("message_format", "text") in ("text", "github"):
-        click.echo(text)
-
-
-def say_more(found: Build, options: Mapping[str, Any]) -> None:
-    """Say on standard error, where more is wanted, what a run is about."""
-    if options["verbose"]:
-        target = found.target
-        click.echo(
-            f"project {found.project.name} in {found.conf.root.as_posix()}, environment "
-            f"{found.conf.env or 'base'}, target {target.name} "
-            f"({target.orchestrator.capitalize()} {target.version})",
-            err=True,
-        )
-
-
-@contextlib.contextmanager
-def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
-    """Give what shows progress on a terminal where much is compiled, None elsewhere."""
-    told_to_a_program = options.get("message_format", "text") != "text"
-    if options.get("quiet") or told_to_a_program or not sys.stderr.isatty():
-        yield None
-        return
-    with contextlib.ExitStack() as stack:
-        bar: Any = None
-
-        def progress(done: int, of: int) -> None:
-            nonlocal bar
-            if bar is None and of > STEPS_WITHOUT_BAR:
-                bar = click.progressbar(length=of, label="compiling", file=sys.stderr)
-                stack.enter_context(bar)
-            if bar is not None:
-                bar.update(done - bar.pos)
-
-        yield progress
-
-
-# --- commands
 
 
 @click.group(
@@ -559,8 +210,9 @@ def create(**options: Any) -> None:
     dagforge create --verify --python venv/bin/python
     """  # noqa: D301  # click reads the character
     from dagforge.build import build
-    from dagforge.write import StaleOutputError, WriteMode, write
-    from dagforge.written import Planned
+    from dagforge.commands.written import Planned
+    from dagforge.output.files import StaleOutputError, WriteMode
+    from dagforge.write import write
 
     _check_create(options)
     request = make_request(options)
@@ -645,7 +297,7 @@ def _check_create(options: Mapping[str, Any]) -> None:
 
 def _output(request: Request, project: Project, options: Mapping[str, Any]) -> Path:
     if options.get("output") is not None:
-        return _here() / Path(options["output"])
+        return working_folder() / Path(options["output"])
     return request.root / (project.output or DEFAULT_OUTPUT)
 
 
@@ -665,7 +317,7 @@ def _summary(report: WriteReport, found: Build, output: Path) -> dict[str, Any]:
 
 def _say_files(report: WriteReport, found: Build, output: Path, options: Mapping[str, Any]) -> None:
     tasks = {f"{stages.dag.stem}.py": len(stages.dag.tasks) for stages in found.stages}
-    shown = _shown(output)
+    shown = short_path(output)
     for file in report.files:
         if file.status == "unchanged" and not options["verbose"]:
             continue
@@ -681,12 +333,6 @@ def _say_files(report: WriteReport, found: Build, output: Path, options: Mapping
             f"not loaded in the orchestrator: `dagforge verify {shown} --python PATH` does that",
             err=True,
         )
-
-
-def _shown(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
-    relative = os.path.relpath(path)
-    return path.as_posix() if relative.startswith("..") else Path(relative).as_posix()
 
 
 @cli.command(cls=OfPipelines)
@@ -729,7 +375,7 @@ def list_(**options: Any) -> None:
     Those that are wrong are left out, and said on standard error why; the exit code is 1 then.
     """
     from dagforge.build import attempt
-    from dagforge.show import list_pipelines
+    from dagforge.commands.show import list_pipelines
 
     options["every"] = True
     found = attempt(make_request(options), render_files=False)
@@ -764,7 +410,7 @@ def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
     dagforge show data_science --stage plan --format json
     """  # noqa: D301  # click reads the character
     from dagforge.build import build
-    from dagforge.show import show_stage
+    from dagforge.commands.show import show_stage
 
     options["pipelines"] = (pipeline,) if pipeline else ()
     found = build(make_request(options), render_files=False)
@@ -791,7 +437,7 @@ def explain(path: str, form: str, **options: Any) -> None:
     dagforge explain __default__.machines.medium.limits.memory
     """  # noqa: D301  # click reads the character
     from dagforge.build import build, read_source
-    from dagforge.explain import explain_path, pipeline_of
+    from dagforge.commands.explain import explain_path, pipeline_of
 
     request = make_request(options)
     source = read_source(request)
@@ -807,7 +453,7 @@ def explain(path: str, form: str, **options: Any) -> None:
 @click.argument("code", required=False, shell_complete=completing("codes"))
 def help_(code: str | None) -> None:
     """Explain an error by its code, such as group-cycle; without one, list the codes."""
-    from dagforge.error_pages import entry, known_codes
+    from dagforge.commands.error_pages import entry, known_codes
 
     if code is None:
         click.echo(known_codes())
@@ -859,13 +505,13 @@ def verify(folder: Path | None, **options: Any) -> None:
     dagforge verify flows --target prefect --python venv/bin/python
     """  # noqa: D301  # click reads the character
     from dagforge.build import build, read_source
-    from dagforge.project import read_project
-    from dagforge.written import batches, choose, files_in, plans, without_left_overs
+    from dagforge.commands.written import batches, choose, files_in, plans, without_left_overs
+    from dagforge.reading.project import read_project
 
     request = make_request(options)
     project = read_project(request.root)
     output = _output(request, project, {"output": folder})
-    shown = _shown(output)
+    shown = short_path(output)
     files = files_in(output, project.name, shown=shown)
     read = batches(files, lambda command: read_command(command, request))
     read = choose(read, request, project.name, shown)
@@ -942,7 +588,7 @@ def templates() -> None:
 @templates.command(name="list")
 def templates_list() -> None:
     """List the built-in templates and their blocks."""
-    from dagforge.template_files import list_templates
+    from dagforge.commands.template_files import list_templates
 
     click.echo(list_templates())
 
@@ -951,7 +597,7 @@ def templates_list() -> None:
 @click.argument("name", shell_complete=completing("templates"))
 def templates_show(name: str) -> None:
     """Print a built-in template."""
-    from dagforge.template_files import read_template
+    from dagforge.commands.template_files import read_template
 
     click.echo(read_template(name), nl=False)
 
@@ -975,11 +621,11 @@ def templates_copy(name: str, folder: Path, force: bool, quiet: bool) -> None:
     Often a template that extends the built-in one is less to keep up to date; docs/templates.md
     shows how.
     """
-    from dagforge.template_files import copy_template
+    from dagforge.commands.template_files import copy_template
 
-    _here()
+    working_folder()
     for path in copy_template(name, folder, force=force):
-        say(f"{'created':<10} {_shown(path)}", {"quiet": quiet})
+        say(f"{'created':<10} {short_path(path)}", {"quiet": quiet})
 
 
 @cli.command()
@@ -1005,7 +651,7 @@ def schema(target: str | None, kind: str) -> None:
     """  # noqa: D301  # click reads the character
     import json
 
-    from dagforge.editor import pipelines_schema, settings_schema
+    from dagforge.commands.editor import pipelines_schema, settings_schema
 
     document = settings_schema(target) if kind == "settings" else pipelines_schema()
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
@@ -1017,17 +663,14 @@ def schema(target: str | None, kind: str) -> None:
 @quiet_option
 def init(folder: Path, force: bool, quiet: bool) -> None:
     """Start a project in FOLDER, with the spaceflights pipelines as an example."""
-    from dagforge.init import init_project
+    from dagforge.commands.init import init_project
 
-    _here()
+    working_folder()
     for status, path in init_project(folder, force=force):
-        say(f"{status:<10} {_shown(path)}", {"quiet": quiet})
-    where = "" if folder == Path() else f"cd {shlex.quote(_shown(folder))} && "
+        say(f"{status:<10} {short_path(path)}", {"quiet": quiet})
+    where = "" if folder == Path() else f"cd {shlex.quote(short_path(folder))} && "
     if not quiet:
         click.echo(f"\nnext: {where}dagforge create", err=True)
-
-
-# --- entry points
 
 
 def invoke(arguments: Sequence[str]) -> None:
@@ -1127,7 +770,3 @@ def _message_options(arguments: Sequence[str]) -> dict[str, Any]:
         elif word.startswith("--message-format="):
             form = word.partition("=")[2]
     return {"message_format": form, "quiet": quiet}
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dagforge.document import Document, Refused, Substitute, parse_yaml
 from dagforge.errors import (
     LoadError,
     Origin,
@@ -24,7 +23,8 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.frozen import frozen
-from dagforge.project import Project, read_project
+from dagforge.reading.document import Document, Refused, Substitute, parse_yaml
+from dagforge.reading.project import Project, read_project
 
 __all__ = [
     "BASE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dagforge.errors import PipelineError, Problems
-from dagforge.group_modes import MODES, Assigned, Context, Grouped
+from dagforge.grouping.modes import MODES, Assigned, Context, Grouped
 from dagforge.ir import Grouping, GroupLink, Node, NodeGroup, Pipeline, Work
 from dagforge.order import check_acyclic, edges_between, nodes_by_name, smallest_first
 
@@ -46,7 +46,7 @@ def group(pipeline: Pipeline, by: Grouping, whole: Pipeline | None = None) -> tu
     )
     is_cyclic = len(order) < len(grouped.names)
     if is_cyclic or not _is_plain(grouped):
-        from dagforge.group_review import Review
+        from dagforge.grouping.review import Review
 
         review = Review(context, assigned, grouped, problems)
         review.check_names()

@@ -24,7 +24,7 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
-from dagforge.schema import untold
+from dagforge.settings.schema import untold
 from dagforge.target import Setting, Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
@@ -656,7 +656,7 @@ def make_layer(
 
 
 def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
-    from dagforge.schema import check_types
+    from dagforge.settings.schema import check_types
 
     for path, code, message, fix in check_types(layer.data, target):
         if layer.origin is None:

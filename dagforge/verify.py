@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from dagforge.errors import Problem, Problems, SourceLocation, VerificationError
 from dagforge.frozen import frozen
-from dagforge.names import slug
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
+from dagforge.planning.names import slug
 from dagforge.target import Target
 
 SCRIPT: Final = "verify.py"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dagforge.conf import parse_yaml
 from dagforge.resources import templates_dir
-from dagforge.schema import TYPE_NAMES
+from dagforge.settings.schema import TYPE_NAMES
 from dagforge.target import SHARED_FILE, Setting, Target, orchestrators, read_target, version_key
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"

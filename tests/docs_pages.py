@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagforge.init import init_project
+from dagforge.commands.init import init_project
 
 PROJECT = Path(__file__).parents[1]
 PART = re.compile(

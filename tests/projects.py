@@ -13,7 +13,7 @@ from typing import Any
 from dagforge.build import Build, Request, build
 from dagforge.cli import _run
 from dagforge.errors import DagForgeError
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
 
 PIPELINES = "conf/base/pipelines.yml"
 AIRFLOW = "conf/base/airflow.yml"

@@ -14,7 +14,8 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from dagforge import __version__
-from dagforge.cli import cli, find_root, parse_params, templates
+from dagforge.cli import cli, templates
+from dagforge.commands.options import find_root, parse_params
 from dagforge.errors import UsageError
 from tests.projects import AIRFLOW, PIPELINES, Ran, run, write_project
 

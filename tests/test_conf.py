@@ -10,7 +10,7 @@ import pytest
 
 from dagforge.conf import Conf, read_conf, read_project
 from dagforge.errors import DagForgeError, LoadError
-from dagforge.project import Project, satisfies
+from dagforge.reading.project import Project, satisfies
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

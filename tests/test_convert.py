@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dagforge.convert import Context, convert, native_cron_meaning, parse_duration
 from dagforge.resources import templates_dir
+from dagforge.settings.convert import Context, convert, native_cron_meaning, parse_duration
 from dagforge.target import Target, read_target
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 

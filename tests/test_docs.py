@@ -10,11 +10,11 @@ import jinja2
 import pytest
 
 from dagforge.cli import invoke
-from dagforge.generate import CONTEXT_NAMES, TEMPLATE_API, Templates
-from dagforge.plan import DagPlan, Task
+from dagforge.commands.template_files import blocks, read_template
+from dagforge.planning.model import DagPlan, Task
+from dagforge.render import CONTEXT_NAMES, TEMPLATE_API, Templates
 from dagforge.resources import templates_dir
 from dagforge.target import read_target
-from dagforge.template_files import blocks, read_template
 from scripts.settings_page import PAGE, main, page
 
 DOCS = Path(__file__).parents[1] / "docs"

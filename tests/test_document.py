@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagforge.document import Document, Refused, parse_yaml
 from dagforge.errors import LoadError
+from dagforge.reading.document import Document, Refused, parse_yaml
 
 
 def read(text: str) -> Document:

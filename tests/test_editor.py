@@ -10,11 +10,11 @@ import jsonschema_rs
 import pytest
 
 from dagforge.cli import invoke
+from dagforge.commands.editor import pipelines_schema, settings_schema
 from dagforge.conf import read_yaml
-from dagforge.editor import pipelines_schema, settings_schema
 from dagforge.errors import UsageError
 from dagforge.resources import demo_conf_dir, templates_dir
-from dagforge.schema import check_types
+from dagforge.settings.schema import check_types
 from dagforge.target import read_target, target_names
 
 TARGETS = [None, *target_names(templates_dir())]

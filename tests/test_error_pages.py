@@ -13,7 +13,7 @@ import pytest
 
 import dagforge
 from dagforge.cli import invoke
-from dagforge.error_pages import entry, known_codes, read_sections
+from dagforge.commands.error_pages import entry, known_codes, read_sections
 from dagforge.errors import DagForgeError, UsageError
 
 PROJECT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import pytest
 
 from dagforge.errors import Origin, PipelineError, SourceLocation
 from dagforge.group import group, task_links
-from dagforge.group_cycles import Change, GroupCycleError
+from dagforge.grouping.cycles import Change, GroupCycleError
 from dagforge.ir import Grouping, GroupLink, Node, Pipeline
 from tests.graphs import FILE, GROUPING, Lines, node, pipeline, with_nodes
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dagforge.errors import PipelineError
 from dagforge.group import group, task_links
-from dagforge.group_cycles import Change, GroupCycleError
+from dagforge.grouping.cycles import Change, GroupCycleError
 from dagforge.ir import Grouping, Node, NodeGroup, Pipeline
 from tests.graphs import node, pipeline, with_nodes
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dagforge.cli import invoke
+from dagforge.commands.init import init_project
 from dagforge.errors import OutputError
-from dagforge.init import init_project
-from dagforge.project import read_project
+from dagforge.reading.project import read_project
 from dagforge.resources import demo_conf_dir, demo_dir
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_nothing_behind(
             raise OSError(28, "No space left on device")
         return fdopen(descriptor, mode)
 
-    monkeypatch.setattr("dagforge.new_files.os.fdopen", full)
+    monkeypatch.setattr("dagforge.output.new_files.os.fdopen", full)
     with pytest.raises(OutputError) as caught:
         init_project(tmp_path, force=False)
     assert "cannot be written: No space left on device; nothing was changed [output]" in str(

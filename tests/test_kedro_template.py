@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from dagforge.build import Request, Stages, build
 from dagforge.errors import DagForgeError, Problem
-from dagforge.kedro_template import KedroRender, render_kedro_template
+from dagforge.kedro_airflow.template import KedroRender, render_kedro_template
 
 TEMPLATES = Path(__file__).parent / "kedro_templates"
 
@@ -340,7 +340,7 @@ def test_output_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     )
     code = (
         "import sys; from pathlib import Path; from dagforge.build import *; "
-        "from dagforge.kedro_template import *; root = Path(sys.argv[1]); "
+        "from dagforge.kedro_airflow.template import *; root = Path(sys.argv[1]); "
         "stages = build(Request(root), render_files=False).stages[0]; "
         "print(render_kedro_template(stages.dag, root / 'dag.j2', settings=stages.settings, "
         "package_name='p', warn=print).text)"

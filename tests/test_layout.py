@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagforge.layout import (
+from dagforge.templating.layout import (
     Call,
     Chain,
     Code,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
 from dagforge.values import Literal, Model
 from tests.projects import AIRFLOW, PIPELINES, argument_of, build_project
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagforge.machines import Machine, contradict, larger, machine, quantity
+from dagforge.planning.machines import Machine, contradict, larger, machine, quantity
 
 POWERS = {
     "n": Fraction(1, 10**9),

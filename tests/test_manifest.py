@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagforge.errors import TemplateError
-from dagforge.manifest import (
+from dagforge.output.manifest import (
     HEADER_LINES,
     FileManifest,
     Ids,

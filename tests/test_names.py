@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slugify import slugify
 
-from dagforge.names import digest, identifiers, module_stem, pod_names, slug
+from dagforge.planning.names import digest, identifiers, module_stem, pod_names, slug
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dagforge.names import digest
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
+from dagforge.planning.names import digest
 from dagforge.values import Literal, RunValue
 from tests.projects import (
     AIRFLOW,

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagforge.errors import TemplateError
-from dagforge.layout import Code, shape
-from dagforge.pieces import MisplacedError, Value, assemble, expand
-from dagforge.render import PythonEnvironment, render_template, template_loader
+from dagforge.templating.environment import PythonEnvironment, render_template, template_loader
+from dagforge.templating.layout import Code, shape
+from dagforge.templating.pieces import MisplacedError, Value, assemble, expand
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import pytest
 
 from dagforge import values
 from dagforge.cli import invoke
+from dagforge.commands.stage_data import _SPELLINGS, as_data
 from dagforge.errors import UsageError
-from dagforge.plan import DagPlan, Task
-from dagforge.stage_data import _SPELLINGS, as_data
+from dagforge.planning.model import DagPlan, Task
 
 PIPELINES = """\
     __default__:

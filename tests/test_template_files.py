@@ -8,9 +8,15 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from dagforge.commands.template_files import (
+    blocks,
+    copy_template,
+    list_templates,
+    names,
+    read_template,
+)
 from dagforge.errors import OutputError, UsageError
 from dagforge.resources import templates_dir
-from dagforge.template_files import blocks, copy_template, list_templates, names, read_template
 
 POD = "airflow/tasks/pod.py.jinja"
 

@@ -19,8 +19,12 @@ import pytest
 
 import dagforge.write as write_module
 from dagforge.errors import DagForgeError, OutputError, Problem
-from dagforge.manifest import Manifest, assemble
-from dagforge.write import RenderedFile, StaleOutputError, WriteMode, WriteReport, write
+from dagforge.output import folder as folder_module
+from dagforge.output import git as git_module
+from dagforge.output import journal as journal_module
+from dagforge.output.files import RenderedFile, StaleOutputError, WriteMode, WriteReport
+from dagforge.output.manifest import Manifest, assemble
+from dagforge.write import write
 
 Snapshot = dict[str, tuple[str, int, bytes]]
 
@@ -173,7 +177,7 @@ class TestCreate:
         def refused(*_: object) -> None:
             raise AssertionError("parsing is slow")
 
-        monkeypatch.setattr(write_module, "parse", refused)
+        monkeypatch.setattr(folder_module, "parse", refused)
         assert project.write(A, B, complete=True).paths("unchanged") == ["a.py", "b.py"]
 
     def test_only_what_differs_is_written(self, project: Project) -> None:
@@ -500,7 +504,7 @@ class TestEdited:
             monkeypatch.setenv("PATH", f"{tools}:/bin:/usr/bin")
         else:
             monkeypatch.setenv("PATH", str(tools))
-        monkeypatch.setattr(write_module, "_GIT_SECONDS", 0.2)
+        monkeypatch.setattr(git_module, "_GIT_SECONDS", 0.2)
         started = time.monotonic()
         assert project.refuses(A) == self.REFUSED
         assert time.monotonic() - started < 10
@@ -1020,13 +1024,13 @@ class TestUndo:
 
     def test_changed_meanwhile(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         project.write(*OLD)
-        take = write_module._Journal.take
+        take = journal_module._Journal.take
 
-        def late(journal: write_module._Journal, real: Path) -> None:
+        def late(journal: journal_module._Journal, real: Path) -> None:
             take(journal, real)
             project.put("b.py", "x = 1\n")
 
-        monkeypatch.setattr(write_module._Journal, "take", late)
+        monkeypatch.setattr(journal_module._Journal, "take", late)
         with pytest.raises(OutputError) as caught:
             project.write(*NEW)
         assert str(caught.value) == (
@@ -1041,13 +1045,13 @@ class TestUndo:
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         project.write(*OLD)
-        take = write_module._Journal.take
+        take = journal_module._Journal.take
 
-        def late(journal: write_module._Journal, real: Path) -> None:
+        def late(journal: journal_module._Journal, real: Path) -> None:
             take(journal, real)
             os.utime(project.put("b.py", NEW[1].text), (1, 1))
 
-        monkeypatch.setattr(write_module._Journal, "take", late)
+        monkeypatch.setattr(journal_module._Journal, "take", late)
         project.write(*NEW, complete=True, prune=True)
         assert names_in(project.out) == NAMES
         assert (project.out / "b.py").stat().st_mtime == 1
@@ -1061,8 +1065,9 @@ SCRIPT = """
 import json, os, signal, sys
 from pathlib import Path
 from dagforge.errors import DagForgeError
-from dagforge.manifest import Manifest
-from dagforge.write import RenderedFile, WriteMode, write
+from dagforge.output.manifest import Manifest
+from dagforge.output.files import RenderedFile, WriteMode
+from dagforge.write import write
 
 root, files, kill_at = json.load(sys.stdin)
 files = [RenderedFile(path, text, Manifest(*fields)) for path, text, fields in files]
@@ -1168,8 +1173,8 @@ class TestTwoRuns:
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         project.out.mkdir()
-        monkeypatch.setattr(write_module, "_LOCK_SECONDS", 0.1)
-        lock = write_module._lock(project.out)
+        monkeypatch.setattr(journal_module, "_LOCK_SECONDS", 0.1)
+        lock = journal_module._lock(project.out)
         assert lock is not None
         project.put(".dagforge-1-0.tmp", "of the other run")
         started = time.monotonic()
@@ -1184,7 +1189,7 @@ class TestTwoRuns:
 
     def test_without_locks(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         """Temporary files of the last hour may be those of a run that is not over."""
-        monkeypatch.setattr(write_module, "_lock", lambda _: None)
+        monkeypatch.setattr(journal_module, "_lock", lambda _: None)
         young = project.put(".dagforge-1-0.tmp", "")
         old = project.put(".dagforge-1-1.tmp", "")
         os.utime(old, (0, 0))

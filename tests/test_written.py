@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
 from dagforge.target import Target
 from dagforge.verify import Verified, file_of
 from tests.projects import PIPELINES, run, write_project

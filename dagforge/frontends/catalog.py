@@ -12,7 +12,7 @@ from dagforge.errors import Origin, Problem, Problems
 from dagforge.frontends.words import shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset, is_parameter
-from dagforge.scalars import kind_of
+from dagforge.reading.scalars import kind_of
 
 # Kedro's classes that keep their data in the process (0.19 spells DataSet, 1.x Dataset).
 _IN_MEMORY = frozenset({"memorydataset", "sharedmemorydataset", "lambdadataset"})

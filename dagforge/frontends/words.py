@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dagforge.errors import Origin, Problems, did_you_mean
-from dagforge.scalars import kind_of
+from dagforge.reading.scalars import kind_of
 
 MAX_NAME = 250
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,249}").fullmatch

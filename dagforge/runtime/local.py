@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.errors import Problem, UsageError
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace

@@ -11,7 +11,7 @@ from typing import Any
 from dagforge.conf import read_conf, read_project
 from dagforge.frontends.catalog import read_parameters
 from dagforge.ir import Node, is_parameter
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
 from dagforge.runtime.functions import make_importable

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.conf import read_conf, read_project
-from dagforge.contract import contract, must_stop
 from dagforge.errors import DagForgeError, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.catalog import read_parameters
 from dagforge.ir import Node, Pipeline
+from dagforge.planning.contract import contract, must_stop
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.execute import Say, TaskRun, execute, store_url_of
 from dagforge.runtime.files import Files

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
 from dagforge.target import Target
 from dagforge.values import (
     Constant,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.build import Build, Request, build
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import TASKS, RunPlace, slug
 
@@ -105,7 +105,7 @@ for _name, _value in list(vars().items()):
 
 def make_project(folder: Path) -> Path:
     """Make a project as `dagforge init` does, with its data and the pipeline `whole`."""
-    from dagforge.init import init_project
+    from dagforge.commands.init import init_project
 
     root = folder / NAME
     init_project(root, force=False)

@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from dagforge.plan import Task
+from dagforge.planning.model import Task
 from dagforge.target import Target
 from dagforge.values import Instance, Literal, Model, RunValue
 from tests.real.airflow_plans import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dagforge.build import Build, Request, build
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
 from dagforge.values import RunValue
 from tests.projects import build_project
 from tests.real.environments import python_of

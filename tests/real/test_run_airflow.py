@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
 from tests.real.airflow_home import Airflow, make_airflow
 from tests.real.run_project import (
     METRIC,

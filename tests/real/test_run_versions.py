@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dagforge.build import Request, build
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
 from dagforge.values import Literal, RunValue
 from tests.real.pod_api import Image, Pod, PodApi
 from tests.real.run_project import REPOSITORY, install, program

@@ -397,8 +397,8 @@ def test_two_teams_and_two_environments_with_one_bucket_and_one_run_id(tmp_path:
 
 def _contract_of(root: Path, name: str) -> str:
     from dagforge.conf import read_conf, read_project
-    from dagforge.contract import contract
     from dagforge.frontends import load
+    from dagforge.planning.contract import contract
 
     pipeline = load("sums", read_conf(root, env=None, project=read_project(root)))
     return contract([each for each in pipeline.nodes if each.name == name], pipeline)

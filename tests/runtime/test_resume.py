@@ -11,7 +11,7 @@ import pytest
 
 from dagforge.build import Request, build
 from dagforge.errors import DagForgeError
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.execute import TaskRun, execute
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace

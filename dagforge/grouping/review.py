@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dagforge.errors import Origin, Place, Problems
-from dagforge.group_cycles import (
+from dagforge.grouping.cycles import (
     Change,
     GroupCycleError,
     Part,
@@ -18,7 +18,7 @@ from dagforge.group_cycles import (
     runners_of,
     splitting,
 )
-from dagforge.group_modes import MODES, Assigned, Context, Grouped, Mode, Wording
+from dagforge.grouping.modes import MODES, Assigned, Context, Grouped, Mode, Wording
 from dagforge.ir import Operator
 from dagforge.order import check_acyclic, shortened
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from dagforge.errors import PipelineError, Problem
 from dagforge.frozen import frozen
-from dagforge.group_modes import Grouped
+from dagforge.grouping.modes import Grouped
 from dagforge.ir import GroupLink, Node, Work
 from dagforge.order import (
     Edge,

@@ -26,8 +26,8 @@ from yaml.events import (
 )
 
 from dagforge.errors import LoadError, Origin, Path, Problem, SourceLocation, suggest
-from dagforge.scalars import NUMBER_STARTS, PLAIN_WORDS, NotPlain, kind_of, read_plain
-from dagforge.yaml_errors import explain, quoted, split_lines
+from dagforge.reading.scalars import NUMBER_STARTS, PLAIN_WORDS, NotPlain, kind_of, read_plain
+from dagforge.reading.yaml_errors import explain, quoted, split_lines
 
 # The C parser itself survives any depth; what walks the values by recursion would not.
 MAX_DEPTH = 100

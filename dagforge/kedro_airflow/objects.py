@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from dagforge.ir import Node, Pipeline, Work, links_of
-from dagforge.names import slug
 from dagforge.order import topological_order
-from dagforge.plan import DagPlan, Task
+from dagforge.planning.model import DagPlan, Task
+from dagforge.planning.names import slug
 
 
 class SortedSet(frozenset[str]):

@@ -18,7 +18,7 @@ from dagforge.errors import (
 )
 from dagforge.errors import Path as KeyPath
 from dagforge.frozen import frozen
-from dagforge.scalars import kind_of
+from dagforge.reading.scalars import kind_of
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS: dict[str, type] = {

@@ -15,7 +15,7 @@ from typing import Any
 
 from dagforge.errors import did_you_mean, suggest
 from dagforge.frozen import frozen
-from dagforge.schema import describe, is_object, quote, untold
+from dagforge.settings.schema import describe, is_object, quote, untold
 from dagforge.target import Setting, Target, for_version, version_key
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 

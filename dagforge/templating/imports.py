@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from dagforge.frozen import frozen
-from dagforge.layout import LINE_LENGTH
+from dagforge.templating.layout import LINE_LENGTH
 
 # What some Python of the supported range has and another has not, so that all write the same.
 _STANDARD_LIBRARY = sys.stdlib_module_names | {

@@ -20,8 +20,8 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.frozen import frozen
-from dagforge.manifest import Manifest, read_manifest
-from dagforge.plan import DagPlan
+from dagforge.output.manifest import Manifest, read_manifest
+from dagforge.planning.model import DagPlan
 from dagforge.target import Target
 from dagforge.verify import file_of
 

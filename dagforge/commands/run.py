@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dagforge.cli import (
+from dagforge.commands.options import (
     find_root,
     make_request,
     parse_params,
@@ -26,7 +26,7 @@ from dagforge.errors import UsageError
 
 if TYPE_CHECKING:
     from dagforge.build import Request
-    from dagforge.plan import DagPlan
+    from dagforge.planning.model import DagPlan
     from dagforge.runtime.local import LocalRun, Outcome
     from dagforge.runtime.places import RunPlace
 

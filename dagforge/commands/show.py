@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dagforge.layout import text_width
-from dagforge.stage_data import Data, groups_data, pipeline_data, plan_data, settings_data
+from dagforge.commands.stage_data import Data, groups_data, pipeline_data, plan_data, settings_data
+from dagforge.templating.layout import text_width
 
 if TYPE_CHECKING:
     from dagforge.build import Build, Stages

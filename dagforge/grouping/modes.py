@@ -16,7 +16,7 @@ from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.order import Edge, block_ties, listed, quoted, smallest_first, tied
 
 if TYPE_CHECKING:
-    from dagforge.group_cycles import Change
+    from dagforge.grouping.cycles import Change
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dagforge.resources import templates_dir
-from dagforge.schema import editor_schema
+from dagforge.settings.schema import editor_schema
 from dagforge.target import orchestrators, read_target
 
 Schema = dict[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dagforge.errors import OutputError, SourceLocation
-from dagforge.names import slug
-from dagforge.new_files import create_files
+from dagforge.output.new_files import create_files
+from dagforge.planning.names import slug
 from dagforge.resources import demo_conf_dir, demo_dir
 
 FACTS = """\

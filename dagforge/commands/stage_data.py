@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dagforge.build import Stages
     from dagforge.errors import Origin
     from dagforge.ir import Dataset, Node, NodeGroup
-    from dagforge.plan import DagPlan, Task
+    from dagforge.planning.model import DagPlan, Task
     from dagforge.resolve import Settings
 
 Data = dict[str, Any]

@@ -78,14 +78,14 @@ def groupings(ask: Ask) -> Iterable[str]:  # noqa: ARG001
 
 def templates(ask: Ask) -> Iterable[str]:  # noqa: ARG001
     """Return the names of the built-in templates."""
-    from dagforge.template_files import names
+    from dagforge.commands.template_files import names
 
     return names()
 
 
 def codes(ask: Ask) -> Iterable[str]:  # noqa: ARG001
     """Return the codes of errors and warnings."""
-    from dagforge.error_pages import read_sections
+    from dagforge.commands.error_pages import read_sections
     from dagforge.resources import errors_page
 
     return read_sections(errors_page())

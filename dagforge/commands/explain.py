@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dagforge.commands.show import as_json, counted, one_line, shortened, table
+from dagforge.commands.stage_data import Data, place, task_layers
 from dagforge.errors import UsageError, did_you_mean
 from dagforge.frozen import frozen
 from dagforge.resolve import is_atomic, value_at
-from dagforge.show import as_json, counted, one_line, shortened, table
-from dagforge.stage_data import Data, place, task_layers
 
 if TYPE_CHECKING:
     from dagforge.build import Build, Source, Stages
     from dagforge.ir import NodeGroup
-    from dagforge.plan import Task
+    from dagforge.planning.model import Task
     from dagforge.resolve import Layer
     from dagforge.target import Setting, Target
 

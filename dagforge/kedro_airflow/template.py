@@ -48,15 +48,15 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.ir import links_of
-from dagforge.kedro_objects import (
+from dagforge.kedro_airflow.objects import (
     Group,
     NodeObjects,
     kedro_pipeline,
     node_dependencies,
     task_groups,
 )
-from dagforge.names import slug
-from dagforge.plan import DagPlan
+from dagforge.planning.model import DagPlan
+from dagforge.planning.names import slug
 from dagforge.resolve import Layer, Settings
 
 DEFAULT_ENV = "local"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from dagforge.layout import INDENT, LINE_LENGTH, Code, Shape, lay_out, text_width
+from dagforge.templating.layout import INDENT, LINE_LENGTH, Code, Shape, lay_out, text_width
 
 # An expression of a template: the file as the user knows it, the line, and how many `{{` stand
 # before it in the file. A plain tuple, because the compiled template holds it as a constant.

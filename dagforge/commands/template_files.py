@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from dagforge.errors import UsageError, did_you_mean
-from dagforge.generate import API_FILE, TEMPLATE_API
-from dagforge.new_files import create_files
-from dagforge.render import BUILTIN
+from dagforge.output.new_files import create_files
+from dagforge.render import API_FILE, TEMPLATE_API
 from dagforge.resources import templates_dir
+from dagforge.templating.environment import BUILTIN
 
 _COMMENT = re.compile(r"\{#-?(.*?)-?#\}", re.DOTALL)
 API_TEXT = f"""\

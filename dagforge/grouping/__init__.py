@@ -1,0 +1,1 @@
+"""The ways to group, and the cycles that a grouping can make."""

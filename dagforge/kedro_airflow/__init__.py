@@ -1,0 +1,1 @@
+"""kedro-airflow's own templates."""

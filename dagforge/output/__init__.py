@@ -1,0 +1,1 @@
+"""Generated files: their headers, and how they reach the disk."""

@@ -1,0 +1,166 @@
+"""The machines of tasks: from tags to the resources that a pod asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagforge.errors import (
+    Origin,
+    Problem,
+    did_you_mean,
+)
+from dagforge.ir import Node, NodeGroup
+from dagforge.planning.machines import Machine, contradict, larger, machine, quantity
+from dagforge.planning.names import (
+    digest,
+    identifiers,
+)
+from dagforge.planning.planner import Planner, tag_prefixes
+from dagforge.planning.tasks import Draft
+from dagforge.settings.schema import describe
+from dagforge.values import Constant, Model
+
+DEFAULT_MACHINE = "__default__"
+
+
+def machines_of(planner: Planner, data: Mapping[str, Any]) -> dict[str, Machine]:
+    """Return every machine of the settings by name."""
+    settings, layers = planner.settings, planner.settings.dag_layers
+    machines: dict[str, Machine] = {}
+    for name, entry in data.get("machines", {}).items():
+        if entry is None:
+            continue
+        sound = True
+        for side in ("requests", "limits"):
+            for resource, text in (entry.get(side) or {}).items():
+                size = quantity(text)
+                if size is None or size < 0:
+                    planner.problems.error(
+                        "bad-quantity",
+                        f"{describe(text)} is no Kubernetes quantity",
+                        settings.place(("machines", name, side, resource), layers),
+                        fix="write it like 500m, 2, 250M or 1Gi",
+                    )
+                    sound = False
+        gpu = entry.get("gpu")
+        counts = list(gpu.values()) if isinstance(gpu, dict) else [gpu]
+        if gpu is not None and not all(re.fullmatch(r"\d+", str(count)) for count in counts):
+            planner.problems.error(
+                "bad-quantity",
+                f"'gpu' of machine '{name}' must be a whole number",
+                settings.place(("machines", name, "gpu"), layers),
+                fix="gpu: 1",
+            )
+            sound = False
+        # A machine that is refused here is still known to those who ask for it.
+        machines[name] = machine(name, entry) if sound else Machine(name)
+    return machines
+
+
+def machine_of(planner: Planner, group: NodeGroup, data: Mapping[str, Any]) -> Machine | None:
+    """Return the machine that a task's tags ask for."""
+    prefixes = tag_prefixes(data, "resources_tag_prefix")
+    wanted: dict[str, tuple[Node, int]] = {}
+    for node in group.nodes:
+        for index, tag in enumerate(node.tags):
+            if not tag.startswith(prefixes):
+                continue
+            name = tag.removeprefix(next(each for each in prefixes if tag.startswith(each)))
+            if name not in planner.machines:
+                if planner.once("machine", name, node.name):
+                    planner.problems.error(
+                        "unknown-machine",
+                        f"node '{node.name}' asks for the machine '{name}', which no `machines` "
+                        "setting has",
+                        _place_of_tag(node, index),
+                        fix=did_you_mean(name, planner.machines)
+                        or "define it under `machines:` in the settings",
+                    )
+                continue
+            wanted.setdefault(name, (node, index))
+    if not wanted:
+        return planner.machines.get(DEFAULT_MACHINE)
+    names = sorted(wanted)
+    machines = [planner.machines[name] for name in names]
+    for index, first in enumerate(machines):
+        for second in machines[index + 1 :]:
+            clash = contradict(first, second)
+            if clash is not None:
+                planner.problems.error(
+                    "machine-clash",
+                    f"task '{group.name}' has the machines '{first.name}' and '{second.name}', "
+                    f"which differ in their {clash}",
+                    _place_of_tag(*wanted[second.name]),
+                    fix="give its nodes one machine, or take the group apart",
+                )
+                return None
+    if len(machines) == 1:
+        return machines[0]
+    chosen = larger(machines)
+    planner.problems.warn(
+        Problem(
+            "several-machines",
+            f"task '{group.name}' has several machines, "
+            + ", ".join(f"'{name}'" for name in names)
+            + "; it gets the larger of each resource",
+            _place_of_tag(*wanted[names[-1]]),
+            fix="give its nodes one machine tag",
+        )
+    )
+    return chosen
+
+
+def _place_of_tag(node: Node, index: int) -> Origin:
+    return node.origin / "tags" / index
+
+
+def constants_of(
+    planner: Planner, drafts: Sequence[Draft]
+) -> tuple[dict[str, Any], dict[str, Constant]]:
+    """Return the resources that tasks use, each a module constant, and the constant by machine."""
+    machines = {
+        draft.machine.name: draft.machine
+        for draft in drafts
+        if draft.machine is not None
+        and draft.has_resources
+        and (draft.machine.requests or draft.machine.limits)
+    }
+    texts = {name: name.strip("_") or name for name in sorted(machines)}
+    names = identifiers(
+        [text.upper() for text in texts.values()], planner.target.imports, fallback="machine"
+    )
+    constants: dict[str, Any] = {}
+    constant_of: dict[str, Constant] = {}
+    for name, text in texts.items():
+        constant = str(names[text.upper()]).upper()
+        if constant in constants:
+            constant = f"{constant}_{digest(name).upper()}"
+        fields = {
+            side: dict(values)
+            for side in ("requests", "limits")
+            if (values := getattr(machines[name], side))
+        }
+        constants[constant] = Model("V1ResourceRequirements", fields)
+        constant_of[name] = Constant(constant)
+    return constants, constant_of
+
+
+def machine_unused(planner: Planner, group: NodeGroup, data: Mapping[str, Any]) -> None:
+    """Warn of machine tags where a target has no resources by task, once a run."""
+    prefixes = tag_prefixes(data, "resources_tag_prefix")
+    for node in group.nodes:
+        for index, tag in enumerate(node.tags):
+            if tag.startswith(prefixes) and planner.once_a_run("machine tags"):
+                # Where there are machines, they are the one place to point at for all pipelines.
+                machines = planner.settings.place(("machines",), planner.settings.dag_layers)
+                planner.problems.warn(
+                    Problem(
+                        "cannot-express",
+                        f"machine tags such as '{tag}' mean nothing: {planner.target.name} has no "
+                        "resources by task",
+                        machines or node.origin / "tags" / index,
+                        at_key=machines is not None,
+                    )
+                )

@@ -1,0 +1,1 @@
+"""Files as they are read: YAML with places, TOML, and what is said of their mistakes."""

@@ -1,0 +1,1 @@
+"""Jinja for Python source: values that quote themselves."""
