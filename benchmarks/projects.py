@@ -14,6 +14,7 @@ SETTINGS = """\
 default:
   image: registry.example.com/team/pipelines:2024.1
   namespace: jobs
+  store_url: s3://example-bucket/store
   owner: data-platform
   schedule: "@daily"
   start_date: "2024-01-01"
