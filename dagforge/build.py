@@ -35,7 +35,7 @@ from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
 from dagforge.planning.model import DagPlan
-from dagforge.render import Rendered, Templates, generate
+from dagforge.render import Rendered, Templates, render
 from dagforge.resolve import GROUPING_SETTINGS, Layer, Sections, Settings, read_sections, resolve
 from dagforge.resources import templates_dir
 from dagforge.select import check_inputs, select
@@ -337,7 +337,7 @@ def _render(
     templates = Templates.open(team, templates_dir(), target, shown=shown)
 
     def render_one(each: Stages) -> Rendered:
-        return generate(
+        return render(
             each.dag,
             each.settings,
             templates,

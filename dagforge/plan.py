@@ -17,6 +17,7 @@ from dagforge.errors import (
 )
 from dagforge.group import task_links
 from dagforge.ir import NodeGroup, Pipeline
+from dagforge.planning.constants import constants_of
 from dagforge.planning.dag import dag_arguments, flow_source, id_of_dag
 from dagforge.planning.deployment import deploy
 from dagforge.planning.handover import Apart, check_handover
@@ -30,7 +31,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, dag_context
-from dagforge.planning.sizes import constants_of, machines_of
+from dagforge.planning.sizes import machines_of
 from dagforge.planning.tasks import (
     arguments_of,
     check_own_keys,

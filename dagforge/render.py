@@ -154,7 +154,7 @@ class Rendered:
     reads: frozenset[str]
 
 
-def generate(
+def render(
     dag: DagPlan,
     settings: Settings,
     templates: Templates,

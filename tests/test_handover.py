@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dagforge.cli import invoke
+from dagforge.errors import UsageError
 from dagforge.values import Literal
 from tests.projects import build_project, problems_of, task_of
 
@@ -144,3 +146,20 @@ def test_kubernetes_hands_names_on_as_they_are(name: str, in_a_pod: str, tmp_pat
         [dag] = build_project(tmp_path, files, target=target).dags
         word = dag.tasks[0].command[4]
         assert (word.text if isinstance(word, Literal) else word) == expected
+
+
+@pytest.mark.parametrize("folder", [None, "elsewhere"])
+def test_a_task_without_a_project_says_how_to_give_it_one(
+    folder: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if folder is not None:
+        monkeypatch.setenv("DAGFORGE_PROJECT", str(tmp_path / folder))
+    with pytest.raises(UsageError) as caught:
+        invoke(["run", "etl", "--nodes", "load", "--task", "p/etl/load", "--run-id", "one"])
+    root = tmp_path if folder is None else tmp_path / folder
+    assert str(caught.value) == (
+        f"error: task p/etl/load finds no project in {root} [no-project]\n"
+        "  fix: set DAGFORGE_PROJECT to the project's folder where tasks run, or `project_dir` in "
+        "the settings"
+    )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 STORE = "DAGFORGE_STORE_URL"
 PROJECT = "DAGFORGE_PROJECT"
+PROJECT_FILES = ("conf", "dagforge.toml", "pyproject.toml")
 store_option = click.option(
     "--store",
     metavar="URL",
@@ -117,8 +118,16 @@ def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:
 
     if options["run_id"] is None or not options["nodes"]:
         raise click.UsageError("--task needs --run-id and --nodes")
+    root = _root(options)
+    if options["conf"] is None and not any((root / name).exists() for name in PROJECT_FILES):
+        raise UsageError.of(
+            "no-project",
+            f"task {options['task']} finds no project in {root}",
+            fix=f"set {PROJECT} to the project's folder where tasks run, or `project_dir` in the "
+            "settings",
+        )
     request = TaskRequest(
-        root=_root(options),
+        root=root,
         pipeline=pipeline,
         nodes=options["nodes"],
         task=options["task"],

@@ -11,7 +11,7 @@ from typing import Final
 
 from dagforge.errors import Problem, Problems, SourceLocation
 from dagforge.frozen import frozen
-from dagforge.output.journal import os_problem
+from dagforge.output.failures import os_problem
 from dagforge.output.manifest import (
     FileManifest,
     Ids,

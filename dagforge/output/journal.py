@@ -16,37 +16,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from dagforge.errors import OutputError, Problem, SourceLocation
+from dagforge.errors import OutputError, SourceLocation
 from dagforge.frozen import frozen
+from dagforge.output.failures import os_problem
 from dagforge.output.files import Progress
 from dagforge.output.folder import BINARY, Folder
 
 _LOCK_SECONDS: Final = 60.0
-
-if sys.platform != "win32":
-    import fcntl
 
 
 _UNLOCKED_LEFT_OVER_SECONDS: Final = 3600.0
 
 
 _TEMPORARY: Final = re.compile(r"\.dagforge-\d+-\d+\.tmp")
-
-
-def os_problem(exc: OSError, label: str, what: str) -> Problem:
-    """Return what the operating system said, in our form."""
-    fix = {
-        errno.ENOSPC: "make room on the disk",
-        errno.EDQUOT: "make room on the disk, or ask for a larger quota",
-        errno.EACCES: "give yourself the permission, or choose another --output-dir",
-        errno.EPERM: "give yourself the permission, or choose another --output-dir",
-        errno.EROFS: "choose an --output-dir that can be written to",
-        errno.ENAMETOOLONG: "choose a shorter dag_id or --output-dir",
-        errno.EISDIR: "move the folder away, or choose another dag_id",
-        errno.ENOTDIR: "move the file away that stands where a folder is needed",
-    }.get(exc.errno or 0)
-    reason = exc.strerror or str(exc)
-    return Problem("output", f"{what}: {reason}", SourceLocation(label), fix)
 
 
 @frozen

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dagforge.errors import OutputError, Problems
 from dagforge.frozen import frozen
+from dagforge.output.collisions import collisions, links_to_one_file
 from dagforge.output.files import RenderedFile, Verdict, WriteMode
 from dagforge.output.folder import Folder, Found, Program, read_file
 from dagforge.output.manifest import (
@@ -18,7 +19,6 @@ from dagforge.output.manifest import (
     read_manifest,
     seal,
 )
-from dagforge.output.remarks import collisions, links_to_one_file
 
 
 @frozen

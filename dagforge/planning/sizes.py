@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dagforge.errors import (
@@ -13,14 +13,8 @@ from dagforge.errors import (
 )
 from dagforge.ir import Node, NodeGroup
 from dagforge.planning.machines import Machine, contradict, larger, machine, quantity
-from dagforge.planning.names import (
-    digest,
-    identifiers,
-)
 from dagforge.planning.planner import Planner, tag_prefixes
-from dagforge.planning.tasks import Draft
 from dagforge.settings.schema import describe
-from dagforge.values import Constant, Model
 
 DEFAULT_MACHINE = "__default__"
 
@@ -114,37 +108,6 @@ def machine_of(planner: Planner, group: NodeGroup, data: Mapping[str, Any]) -> M
 
 def _place_of_tag(node: Node, index: int) -> Origin:
     return node.origin / "tags" / index
-
-
-def constants_of(
-    planner: Planner, drafts: Sequence[Draft]
-) -> tuple[dict[str, Any], dict[str, Constant]]:
-    """Return the resources that tasks use, each a module constant, and the constant by machine."""
-    machines = {
-        draft.machine.name: draft.machine
-        for draft in drafts
-        if draft.machine is not None
-        and draft.has_resources
-        and (draft.machine.requests or draft.machine.limits)
-    }
-    texts = {name: name.strip("_") or name for name in sorted(machines)}
-    names = identifiers(
-        [text.upper() for text in texts.values()], planner.target.imports, fallback="machine"
-    )
-    constants: dict[str, Any] = {}
-    constant_of: dict[str, Constant] = {}
-    for name, text in texts.items():
-        constant = str(names[text.upper()]).upper()
-        if constant in constants:
-            constant = f"{constant}_{digest(name).upper()}"
-        fields = {
-            side: dict(values)
-            for side in ("requests", "limits")
-            if (values := getattr(machines[name], side))
-        }
-        constants[constant] = Model("V1ResourceRequirements", fields)
-        constant_of[name] = Constant(constant)
-    return constants, constant_of
 
 
 def machine_unused(planner: Planner, group: NodeGroup, data: Mapping[str, Any]) -> None:

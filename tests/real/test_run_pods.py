@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from dagforge.runtime.files import Files
 from tests.real.airflow_home import make_airflow
-from tests.real.pod_api import Image, PodApi, kubeconfig, serving
+from tests.real.pod_api import Image, PodApi, Refused, kubeconfig, serving
 from tests.real.run_project import (
     ODD,
     Run,
@@ -130,3 +130,40 @@ def test_pods_run_the_pipeline(tmp_path: Path, s3: str) -> None:
     # What the operator keeps to find its pod again.
     assert {key for key, _ in airflow.exchanged(dag.dag_id)} == {"pod_name", "pod_namespace"}
     assert [folder.name for folder in (image / "data").iterdir()] == ["01_raw"]
+
+
+def a_pod(name: str = "pod", **container: Any) -> dict[str, Any]:
+    """Return a pod that does nothing."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"task": "t"}},
+        "spec": {
+            "containers": [{"name": "base", "image": IMAGE, "command": ["true"], **container}]
+        },
+    }
+
+
+def test_the_server_refuses_what_kubernetes_refuses(tmp_path: Path) -> None:
+    api = PodApi({IMAGE: Image(tmp_path, tmp_path)})
+    api.create("here", a_pod())
+    api.create("there", a_pod())
+    assert all(pod.ended.wait(30) for pod in api.created)
+    assert {pod.body["status"]["phase"] for pod in api.created} == {"Succeeded"}
+    wrong: dict[str, dict[str, Any]] = {
+        "409": a_pod(),
+        "422 name": a_pod("a_b"),
+        "422 unknown field": a_pod("b", comand=["true"]),
+        "422 wrong type": a_pod("c", args="true"),
+        "422 a variable twice": a_pod("d", env=[{"name": "A", "value": "1"}] * 2),
+        "422 a number": a_pod("e", env=[{"name": "A", "value": 1}]),
+        "422 label": a_pod("f"),
+    }
+    wrong["422 label"]["metadata"]["labels"]["run"] = "a:b"
+    for what, body in wrong.items():
+        with pytest.raises(Refused) as caught:
+            api.create("here", body)
+        assert caught.value.code == int(what[:3]), what
+    api.delete("here", "pod")
+    api.create("here", a_pod())
+    assert len(api.created) == 3
