@@ -24,6 +24,9 @@ from dagforge.output.folder import BINARY, Folder
 
 _LOCK_SECONDS: Final = 60.0
 
+if sys.platform != "win32":
+    import fcntl
+
 
 _UNLOCKED_LEFT_OVER_SECONDS: Final = 3600.0
 
