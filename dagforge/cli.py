@@ -560,7 +560,6 @@ def create(**options: Any) -> None:
     """  # noqa: D301  # click reads the character
     from dagforge.build import build
     from dagforge.write import StaleOutputError, WriteMode, write
-    from dagforge.written import Planned
 
     _check_create(options)
     request = make_request(options)
@@ -596,6 +595,8 @@ def create(**options: Any) -> None:
     if options["diff"]:
         _say_diff(report, options)
     if options["verify"] and written:
+        from dagforge.written import Planned
+
         _verify([Planned(found.target, found.dags)], output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))
     if not options["diff"]:
