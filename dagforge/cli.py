@@ -210,7 +210,6 @@ def create(**options: Any) -> None:
     dagforge create --verify --python venv/bin/python
     """  # noqa: D301  # click reads the character
     from dagforge.build import build
-    from dagforge.commands.written import Planned
     from dagforge.output.files import StaleOutputError, WriteMode
     from dagforge.write import write
 
@@ -248,6 +247,8 @@ def create(**options: Any) -> None:
     if options["diff"]:
         _say_diff(report, options)
     if options["verify"] and written:
+        from dagforge.written import Planned
+
         _verify([Planned(found.target, found.dags)], output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))
     if not options["diff"]:

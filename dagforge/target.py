@@ -6,6 +6,7 @@ lowest layer), and a version of the orchestrator. Nothing is sniffed from what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -211,15 +212,14 @@ class Target:
         }
 
     @cached_property
-    def signs_of_a_template(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What rendering changes wherever it stands in a text, and what at its end."""
+    def sign_of_a_template(self) -> re.Pattern[str] | None:
+        """What rendering would change in a text, anywhere or at its end; None without templates."""
         facts = self.facts.get("templates")
         if facts is None:
-            return (), ()
-        return (
-            (*facts["marks"], *facts["replaced"]),
-            (*facts["file_endings"], *facts["cut_off"]),
-        )
+            return None
+        signs = [re.escape(mark) for mark in (*facts["marks"], *facts["replaced"])]
+        ends = (*facts["file_endings"], *facts["cut_off"])
+        return re.compile("|".join([*signs, *(re.escape(end) + r"\Z" for end in ends)]))
 
     def arguments_after(self, name: str) -> frozenset[str]:
         """Return the arguments that come behind the setting `name` in the target's order."""

@@ -13,10 +13,12 @@ from typing import Any
 
 from dagforge.ir import Node, Operator, Pipeline
 
+# Made once: `json.dumps` makes one for each task.
+_to_json = json.JSONEncoder(sort_keys=True, ensure_ascii=True).encode
+
 
 def _hash(data: Any) -> str:
-    text = json.dumps(data, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(_to_json(data).encode()).hexdigest()[:8]
 
 
 def contract(nodes: Sequence[Node], pipeline: Pipeline) -> str:
@@ -24,7 +26,7 @@ def contract(nodes: Sequence[Node], pipeline: Pipeline) -> str:
 
     Where the first differs a task must not run; the second only tells that something changed.
     """
-    names = [[node.name, list(node.inputs), list(node.outputs)] for node in nodes]
+    names = [[node.name, node.inputs, node.outputs] for node in nodes]
     return f"{_hash(names)}-{_hash([_how(node, pipeline) for node in nodes])}"
 
 
@@ -33,7 +35,7 @@ def _how(node: Node, pipeline: Pipeline) -> list[Any]:
     what: list[Any] = (
         [action.path]
         if isinstance(action, Operator)
-        else [action.runner, action.target, list(action.command), dict(action.arguments)]
+        else [action.runner, action.target, action.command, dict(action.arguments)]
     )
     formats = {}
     for name in (*node.inputs, *node.outputs):

@@ -7,10 +7,10 @@ store, or a place in the catalog, that is not on that disk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dagforge.errors import Origin, Problem, Problems
+from dagforge.frozen import frozen
 from dagforge.ir import GroupLink, Node, NodeGroup, Pipeline, Work
 from dagforge.resolve import Layer, Settings
 
@@ -22,7 +22,7 @@ OUT_OF_SIGHT = ("env_from", "configmaps", "pod_template_file")
 PODS_YAML = ("pod_overrides", "full_pod_spec")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Apart:
     """A task that runs on a machine of its own, with its settings."""
 

@@ -149,11 +149,9 @@ def templated_value(
 
 def literal(text: str, context: Context) -> str | Literal:
     """Return text that must arrive as it is, marked where rendering would change it."""
-    marks, endings = context.target.signs_of_a_template
-    changed = (
-        any(mark in text for mark in marks)
-        or text.endswith(endings)
-        or (context.native and _reads_like_a_literal(text))
+    sign = context.target.sign_of_a_template
+    changed = (sign is not None and sign.search(text) is not None) or (
+        context.native and _reads_like_a_literal(text)
     )
     return Literal(text) if changed else text
 

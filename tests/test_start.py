@@ -1,0 +1,44 @@
+"""What a small run does not import: start-up is most of what it takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from dagforge.resources import demo_conf_dir
+
+NOT_NEEDED = (
+    "croniter",
+    "dagforge.commands.completion",
+    "dagforge.commands.explain",
+    "dagforge.grouping.cycles",
+    "dagforge.grouping.review",
+    "dagforge.kedro_airflow",
+    "dagforge.runtime",
+    "dagforge.commands.show",
+    "dagforge.verify",
+    "dagforge.commands.written",
+    "multiprocessing",
+    "networkx",
+    "slugify",
+    "subprocess",
+    "text_unidecode",
+)
+SCRIPT = """
+import sys
+from dagforge.cli import main
+sys.argv = ["dagforge", "create", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("\\n" + " ".join(sys.modules))
+"""
+
+
+def test_modules_of_a_small_run(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", SCRIPT, "--conf", str(demo_conf_dir()), "--quiet"]
+    ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    imported = set(ran.stdout.splitlines()[-1].split())
+    assert "dagforge.generate" in imported
+    assert [name for name in NOT_NEEDED if name in imported] == []
