@@ -247,7 +247,7 @@ def create(**options: Any) -> None:
     if options["diff"]:
         _say_diff(report, options)
     if options["verify"] and written:
-        from dagforge.written import Planned
+        from dagforge.commands.written import Planned
 
         _verify([Planned(found.target, found.dags)], output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))

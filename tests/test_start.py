@@ -40,5 +40,5 @@ def test_modules_of_a_small_run(tmp_path: Path) -> None:
     words = [sys.executable, "-c", SCRIPT, "--conf", str(demo_conf_dir()), "--quiet"]
     ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     imported = set(ran.stdout.splitlines()[-1].split())
-    assert "dagforge.generate" in imported
+    assert "dagforge.render" in imported
     assert [name for name in NOT_NEEDED if name in imported] == []
