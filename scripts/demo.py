@@ -1,4 +1,4 @@
-"""Compile the spaceflights project of `conf/` for every target and show what was made.
+"""Compile the spaceflights project of `conf/` for every target, show what was made, and run it.
 
 python scripts/demo.py [OUTPUT]
 """
@@ -41,23 +41,52 @@ def main(output: Path = OUTPUT) -> int:
     shown = PROJECT / output / SHOWN
     _say(f"A part of {(output / SHOWN).as_posix()}:")
     print("".join(f"    {line}\n" for line in excerpt(shown.read_text("utf-8").splitlines())))
-    print("README.md goes on from here, to DAGs that a real Airflow has loaded.")
+    if status := run(output / "project"):
+        return status
+    print("\nREADME.md goes on from here, to DAGs that a real Airflow has loaded.")
     return 0
+
+
+def run(folder: Path) -> int:
+    """Start a project in a new folder, make data for it, run it and show the run.
+
+    Returns:
+        The exit status.
+    """
+    _say("A generated task runs `dagforge run` with its own nodes; here, the whole pipeline runs:")
+    project = PROJECT / folder
+    with (PROJECT / "build" / "demo.log").open("w", encoding="utf-8") as log:
+        for words in (
+            ["-m", "dagforge", "init", str(project), "--quiet"],
+            [str(project / "make_data.py"), str(project / "data/01_raw")],
+        ):
+            done = subprocess.run([sys.executable, *words], stderr=log)
+            if done.returncode:
+                return done.returncode
+    status = _dagforge("run", "__default__", "--jobs", "2", folder=project, told=False)
+    return status or _dagforge("runs", "show", "__default__", folder=project)
 
 
 def _say(text: str) -> None:
     print(f"\n{text}\n", flush=True)
 
 
-def _dagforge(*arguments: str) -> int:
-    """Run a command as a user would type it; return its exit status."""
+def _dagforge(*arguments: str, folder: Path = PROJECT, told: bool = True) -> int:
+    """Run a command as a user would type it; return its exit status.
+
+    Args:
+        arguments: of the command.
+        folder: to run it in.
+        told: show what it says on the way too, not only when it fails.
+    """
     print("$ dagforge", *arguments, flush=True)
     command = [sys.executable, "-m", "dagforge", *arguments]
-    done = subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, encoding="utf-8")
-    told = done.stderr.splitlines(keepends=True)
-    # The demo is no place to go on in, README.md is.
-    sys.stderr.write("".join(line for line in told if not line.startswith(NEXT_STEP)))
-    sys.stderr.flush()
+    done = subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, encoding="utf-8")
+    if told or done.returncode:
+        lines = done.stderr.splitlines(keepends=True)
+        # The demo is no place to go on in, README.md is.
+        sys.stderr.write("".join(line for line in lines if not line.startswith(NEXT_STEP)))
+        sys.stderr.flush()
     return done.returncode
 
 
