@@ -87,7 +87,7 @@ def startup(bench: Bench) -> None:
 
 
 def kedro(bench: Bench) -> None:
-    """Compile spaceflights, against kedro-airflow on a project whose nodes import nothing."""
+    """Compile spaceflights, against kedro-airflow on a project whose functions import pandas and scikit-learn."""
     project = write_kedro_project(bench.folder / "kedro", ROOT / "conf")
     python = python_of("kedro")
     words = [python, "-m", "kedro", "airflow", "create", "--target-dir", "dags"]

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from dagforge.resources import demo_dir
+
 KEDRO_PROJECT = """\
 [tool.kedro]
 package_name = "spaceflights"
@@ -19,9 +21,7 @@ source_dir = "src"
 KEDRO_REGISTRY = """\
 from kedro.pipeline import node, pipeline
 
-
-def work(*inputs):
-    return inputs
+from spaceflights import nodes
 
 
 def register_pipelines():
@@ -86,6 +86,7 @@ def write_kedro_project(folder: Path, conf: Path) -> Path:
     for file, text in {
         "pyproject.toml": KEDRO_PROJECT,
         "src/spaceflights/__init__.py": "",
+        "src/spaceflights/nodes.py": (demo_dir() / "src/spaceflights/nodes.py").read_text(),
         "src/spaceflights/settings.py": "",
         "src/spaceflights/pipeline_registry.py": KEDRO_REGISTRY % pipelines,
         "conf/base/airflow.yml": KEDRO_SETTINGS,
@@ -101,7 +102,8 @@ def write_kedro_project(folder: Path, conf: Path) -> Path:
 def _kedro_node(node: Mapping[str, Any]) -> str:
     tags = [tag.replace(":", ".") for tag in node.get("tags", [])]
     ends = f"{node.get('inputs')!r}, {node.get('outputs')!r}"
-    return f"            node(work, {ends}, name={node['name']!r}, tags={tags!r}),\n"
+    function = node["func"].partition(":")[2]
+    return f"            node(nodes.{function}, {ends}, name={node['name']!r}, tags={tags!r}),\n"
 
 
 def write_by_hand(folder: Path, project: Path) -> Path:

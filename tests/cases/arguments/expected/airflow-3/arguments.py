@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env three --target airflow --airflow-version 3.3
-#   hash      1:80f720f774597d66c7c53e5548debbff
+#   hash      1:5939d235fdac1a84709ca992c32ce1f4
 """arguments.
 
 Every argument of a DAG and of a task.
@@ -17,8 +17,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Asset, DeadlineAlert, Param, literal
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, DeadlineAlert, Param, literal
 from jinja2 import StrictUndefined
 from kubernetes.client.models import V1ObjectMeta, V1Pod
 from team.alerts import (

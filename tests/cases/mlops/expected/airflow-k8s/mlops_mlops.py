@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline mlops --target airflow-k8s --airflow-version 3.3
-#   hash      1:c0b7a6fb902ea60d88dad96618ffaaa8
+#   hash      1:3ddddd02612c6d154921d76667ad5534
 """mlops-mlops: mlops.
 
 Train the image model every day and deploy it.
@@ -18,8 +18,7 @@ from datetime import timedelta
 import pendulum
 from airflow.providers.amazon.aws.operators.s3 import S3ListOperator
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk import DAG, literal
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable, literal
 
 with DAG(
     dag_id="mlops-mlops",

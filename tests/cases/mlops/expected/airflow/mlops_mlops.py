@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline mlops --target airflow --airflow-version 3.3
-#   hash      1:4228598cc02e821ca331f8e9fd77550a
+#   hash      1:376fa02bafc355d13a3e7724b3eba5eb
 """mlops-mlops: mlops.
 
 Train the image model every day and deploy it.
@@ -21,8 +21,7 @@ from airflow.providers.amazon.aws.operators.s3 import S3ListOperator
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, literal
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable, literal
 
 
 def run_nodes(*arguments):

@@ -7,15 +7,14 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline cron --target airflow --airflow-version 3.3
-#   hash      1:de13ce81938b4413304fecbf13a130f6
+#   hash      1:6a5064b3172035aa7629e03b7173ae7c
 """schedules-cron: cron."""
 
 import pendulum
 from airflow.exceptions import AirflowException
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 
 def run_command(*command):

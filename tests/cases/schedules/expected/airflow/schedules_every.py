@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline every --target airflow --airflow-version 3.3
-#   hash      1:6c9966d76006be9de3da71e32b74aac0
+#   hash      1:8cf1be5ad431bcdbe7a9feab9c860063
 """schedules-every: every."""
 
 from datetime import timedelta
@@ -16,8 +16,7 @@ import pendulum
 from airflow.exceptions import AirflowException
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import DeltaTriggerTimetable
+from airflow.sdk import DAG, DeltaTriggerTimetable
 
 
 def run_command(*command):

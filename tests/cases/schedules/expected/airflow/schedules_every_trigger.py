@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline every_trigger --target airflow --airflow-version 3.3
-#   hash      1:81c9917101f1738a965d1c6ca1ba72c4
+#   hash      1:852b6b31ebc79752ced1b0c6510b14c4
 """schedules-every-trigger: every_trigger."""
 
 from datetime import timedelta
@@ -16,8 +16,7 @@ import pendulum
 from airflow.exceptions import AirflowException
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import DeltaTriggerTimetable
+from airflow.sdk import DAG, DeltaTriggerTimetable
 
 
 def run_command(*command):

@@ -7,15 +7,14 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline interval --target airflow --airflow-version 3.3
-#   hash      1:da701d9a5b5583993ddea0c44b0641c8
+#   hash      1:5d8ebb52664c770b66a3dfcf4e76f372
 """schedules-interval: interval."""
 
 import pendulum
 from airflow.exceptions import AirflowException
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.sdk import DAG, CronDataIntervalTimetable
 
 
 def run_command(*command):

@@ -7,15 +7,14 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline preset --target airflow --airflow-version 3.3
-#   hash      1:76d1c7ddd520698048a2a1fa5561b83d
+#   hash      1:015bdf8e75af0cea8f58b42db200f232
 """schedules-preset: preset."""
 
 import pendulum
 from airflow.exceptions import AirflowException
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 
 def run_command(*command):

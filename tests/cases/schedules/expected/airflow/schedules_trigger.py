@@ -7,15 +7,14 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline trigger --target airflow --airflow-version 3.3
-#   hash      1:9339ceb3ca4c8dbfe65ba93e8dab9aab
+#   hash      1:75366c9c64ff12b59d25f5f99e114a11
 """schedules-trigger: trigger."""
 
 import pendulum
 from airflow.exceptions import AirflowException
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 
 def run_command(*command):

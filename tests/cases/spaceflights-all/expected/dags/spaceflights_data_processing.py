@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline data_processing --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:0dec08ad97a1989d06e529109f5bd7dc
+#   hash      1:f56a627d2bb83a730051f84333fd6b61
 """spaceflights-data-processing: data_processing.
 
 Clean the raw tables and join them into the model's input.
@@ -19,8 +19,7 @@ import pendulum
 from airflow.providers.google.cloud.operators.kubernetes_engine import (
     GKEStartPodOperator,
 )
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 from kubernetes.client import models as k8s
 
 DEFAULT = k8s.V1ResourceRequirements(

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline data_science --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:a21350129d69a41dfbf6a6e9652da642
+#   hash      1:a6157adfbbbde5d50b48481769bdb808
 """spaceflights-data-science: data_science.
 
 Train and score the price model.
@@ -19,8 +19,7 @@ import pendulum
 from airflow.providers.google.cloud.operators.kubernetes_engine import (
     GKEStartPodOperator,
 )
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 from kubernetes.client import models as k8s
 
 MEDIUM = k8s.V1ResourceRequirements(

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-gke --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:b643b838883b7c9e079912e08225bca2
+#   hash      1:3ccf93af7c140a7b26851327030e981c
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -19,8 +19,7 @@ import pendulum
 from airflow.providers.google.cloud.operators.kubernetes_engine import (
     GKEStartPodOperator,
 )
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 from kubernetes.client import models as k8s
 
 DEFAULT = k8s.V1ResourceRequirements(

@@ -7,7 +7,7 @@
 #   target    airflow-gke
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-gke --airflow-version 3.3
-#   hash      1:b9a57c76774ea0f65c484b26081f040f
+#   hash      1:949012041238c227022598fe6298e10a
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -19,8 +19,7 @@ import pendulum
 from airflow.providers.google.cloud.operators.kubernetes_engine import (
     GKEStartPodOperator,
 )
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 from kubernetes.client import models as k8s
 
 DEFAULT = k8s.V1ResourceRequirements(

@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-k8s --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:ae723fb77b9fa1b36eef1ed44e79515a
+#   hash      1:7b826f2ea51bcecf441adb2aea7fe640
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -17,8 +17,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 from kubernetes.client import models as k8s
 
 DEFAULT = k8s.V1ResourceRequirements(

@@ -7,7 +7,7 @@
 #   target    airflow-k8s
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow-k8s --airflow-version 3.3
-#   hash      1:c2ed0a3678da8e53d4f3abc5ba7ecc63
+#   hash      1:279201d8a344526215daeb43e12e260b
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -17,8 +17,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 from kubernetes.client import models as k8s
 
 DEFAULT = k8s.V1ResourceRequirements(

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow --airflow-version 3.3 --params 'grouping="none"'
-#   hash      1:9436c11065ba8987b21bd1873666c2be
+#   hash      1:3f4ebe1f7079f731616c0dc5107ee6ac
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -17,8 +17,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 
 def run_nodes(*arguments):

@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline __default__ --env cloud --target airflow --airflow-version 3.3
-#   hash      1:658bb51b950e2f6697f5b56cd6aff2ff
+#   hash      1:3cc0b122b4a5935c07f6f4191d1f73f5
 """spaceflights.
 
 From the raw files to a scored price model.
@@ -17,8 +17,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable
 
 
 def run_nodes(*arguments):

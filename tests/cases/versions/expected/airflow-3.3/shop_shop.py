@@ -7,7 +7,7 @@
 #   target    airflow
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline shop --target airflow --airflow-version 3.3
-#   hash      1:2fc854d962a93c3eea4c99030aee215e
+#   hash      1:5762562c1ec1c4391b68216f393c5518
 """shop-shop: shop.
 
 A bit of everything that is spelled differently from version to version.
@@ -21,8 +21,7 @@ from airflow.providers.google.cloud.operators.kubernetes_engine import (
 )
 from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Param, literal
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import DAG, CronTriggerTimetable, Param, literal
 from kubernetes.client import models as k8s
 
 DEFAULT = k8s.V1ResourceRequirements(requests={"cpu": "1", "memory": "1Gi"})
