@@ -81,6 +81,13 @@ def write(
             Change(folder.label_of(gone.found.path), gone.found.real, gone.found.data, None)
             for gone in removed
         ]
+        if changes:
+            # What was judged to be right must still be so: another run may have begun since.
+            changes += [
+                replace(_change_to(fate, folder), after=fate.found.data)
+                for fate in fates
+                if fate.verdict == "unchanged" and fate.found is not None
+            ]
         apply(changes, folder, progress)
     return report
 

@@ -1154,6 +1154,25 @@ class TestKilled:
 
 
 class TestTwoRuns:
+    def test_an_unchanged_file_is_looked_at_again(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Judged half-way through another run, whose other half comes later."""
+        old = [rendered("a", ["x"]), rendered("b", ["new"])]
+        project.write(*old)
+        before = contents(project.out)
+        other = rendered("b", ["other"]).text.encode()
+        take = journal_module._Journal.take
+
+        def late(journal: journal_module._Journal, real: Path) -> None:
+            take(journal, real)
+            (project.out / "b.py").write_bytes(other)
+
+        monkeypatch.setattr(journal_module._Journal, "take", late)
+        with pytest.raises(OutputError, match="was changed while DagForge ran"):
+            project.write(rendered("a", ["new"]), rendered("b", ["new"]))
+        assert contents(project.out) == {**before, "b.py": other}
+
     def test_at_once(self, project: Project) -> None:
         """Whoever comes second finds other files than it judged, or the very same."""
         sets = [
