@@ -87,7 +87,7 @@ def startup(bench: Bench) -> None:
 
 
 def kedro(bench: Bench) -> None:
-    """Compile spaceflights, against kedro-airflow on a project whose functions import pandas and scikit-learn."""
+    """Compile spaceflights, against kedro-airflow on a project that imports its functions."""
     project = write_kedro_project(bench.folder / "kedro", ROOT / "conf")
     python = python_of("kedro")
     words = [python, "-m", "kedro", "airflow", "create", "--target-dir", "dags"]
@@ -135,6 +135,29 @@ def dagbag(bench: Bench) -> None:
     show_seconds(f"{text}: ours / minimal, by hand", seconds[ours], seconds[hand], "at most 1.1")
     seconds = load_dags(bench, "dag-factory", factory, ours)
     show_seconds(f"{text}: dag-factory / ours", seconds[factory], seconds[ours])
+
+
+def task(bench: Bench) -> None:
+    """Run an empty task as a generated DAG does, against importing its module."""
+    project = bench.folder / "task"
+    for file, text in {
+        "conf/base/pipelines.yml": 'empty: {nodes: [{name: nothing, func: "work:nothing"}]}\n',
+        "work.py": "def nothing():\n    return None\n",
+    }.items():
+        (project / file).parent.mkdir(parents=True, exist_ok=True)
+        (project / file).write_text(text)
+    words = [DAGFORGE, "run", "empty", "--nodes", "nothing", "--task", "b/empty/nothing"]
+    run = Command("dagforge run", [*words, "--run-id", "r"], project, bench.variables)
+    words = [sys.executable, "-c", "import work"]
+    comparison = compare(run, Command("import", words, project, bench.variables), bench.pairs)
+    show("an empty task / importing its module", comparison)
+
+
+def store(bench: Bench) -> None:
+    """Save and load a table of 500 MB through the store, against pandas alone."""
+    from benchmarks.store import main
+
+    main(bench.pairs)
 
 
 def load_dags(bench: Bench, environment: str, *folders: Path) -> Mapping[Path, list[float]]:
@@ -210,6 +233,8 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "kedro": kedro,
     "scale": scale,
     "dagbag": dagbag,
+    "task": task,
+    "store": store,
 }
 
 
