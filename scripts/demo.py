@@ -55,14 +55,14 @@ def run(folder: Path) -> int:
     """
     _say("A generated task runs `dagforge run` with its own nodes; here, the whole pipeline runs:")
     project = PROJECT / folder
-    with (PROJECT / "build" / "demo.log").open("w", encoding="utf-8") as log:
-        for words in (
-            ["-m", "dagforge", "init", str(project), "--quiet"],
-            [str(project / "make_data.py"), str(project / "data/01_raw")],
-        ):
-            done = subprocess.run([sys.executable, *words], stderr=log)
-            if done.returncode:
-                return done.returncode
+    for words in (
+        ["-m", "dagforge", "init", str(project), "--quiet"],
+        [str(project / "make_data.py"), str(project / "data/01_raw")],
+    ):
+        done = subprocess.run([sys.executable, *words], stderr=subprocess.PIPE, encoding="utf-8")
+        if done.returncode:
+            sys.stderr.write(done.stderr)
+            return done.returncode
     status = _dagforge("run", "__default__", "--jobs", "2", folder=project, told=False)
     return status or _dagforge("runs", "show", "__default__", folder=project)
 
