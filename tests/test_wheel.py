@@ -71,6 +71,7 @@ def test_wheel_holds_what_the_checkout_holds(wheel: Path) -> None:
         "dagforge": "dagforge",
         "templates": "dagforge/_templates",
         "conf": "dagforge/_conf",
+        "demo": "dagforge/_demo",
     }
     expected = {
         f"{place}/{file.relative_to(PROJECT / folder).as_posix()}"
