@@ -311,7 +311,10 @@ def test_every_setting_holds_exactly_its_value(version: str, home: Path, tmp_pat
             )
             held = holder[found.target.arguments[name]]
             if name == "params":
-                held, expected = {key: each["value"] for key, each in held.items()}, NESTED
+                # The plan adds the hash of the DAG's structure.
+                given = {key: each["value"] for key, each in held.items()}
+                assert given.pop("dagforge_structure") == dag.structure_hash
+                held, expected = given, NESTED
             elif name == "tags":
                 held = sorted(held)
             if expected is None and held == []:
@@ -371,7 +374,7 @@ def test_every_name_arrives_as_it_is(
             task = loaded["tasks"][task_id]["rendered"]
             words = task["op_args"] if found.target.name == "airflow" else task["arguments"]
             assert words[1:5] == ["odd 'pipe\" \\ {{ ds }}", "--nodes", name, "--env"]
-            assert words[5:7] == ["it's {{ ds }}", "--run-id"]
+            assert words[5:7] == ["it's {{ ds }}", "--task"]
             if found.target.name != "airflow":
                 assert task["annotations"] == {"dagforge/tags": f"tag of {name}"[:250]}
 

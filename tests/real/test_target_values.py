@@ -84,7 +84,7 @@ def of_schema(schema: Any) -> Any:
         inner = schema.get("additionalProperties") or {"type": "string"}
         return {"key": of_schema(inner)}
     if kind == "array":
-        return [of_schema(schema["items"])]
+        return [of_schema(schema.get("items") or {"type": "string"})]
     return {"string": "text", "integer": 1, "number": 1.5, "boolean": True}[kind]
 
 
