@@ -25,7 +25,7 @@ from dagforge.errors import (
 from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.settings.schema import untold
-from dagforge.target import Setting, Target, known_elsewhere
+from dagforge.target import Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
 GROUPING_SETTINGS = frozenset({"grouping", "grouping_prefix", "group_names"})
@@ -663,9 +663,3 @@ def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
             message = f"{layer.label}: {message}"
         layer.lost.add(path[0])
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")
-
-
-def setting_at(target: Target, name: str) -> Setting | None:
-    """Return the setting that `name`, canonical or alias, means."""
-    canonical = target.canonical.get(name)
-    return None if canonical is None else target.settings[canonical]

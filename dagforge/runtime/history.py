@@ -34,11 +34,6 @@ class Run:
     tasks: Mapping[str, TaskRecord]
 
 
-def task_records(files: Files, place: RunPlace) -> list[TaskRecord]:
-    """Return the records of a run's tasks, in the order in which they began."""
-    return _records_in(files, place.path)
-
-
 def _records_in(files: Files, folder: str) -> list[TaskRecord]:
     records: list[TaskRecord] = []
     for name in files.list(f"{folder}/{TASKS}"):

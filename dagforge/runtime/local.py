@@ -20,7 +20,7 @@ from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace
-from dagforge.runtime.records import SUCCESS, read_record
+from dagforge.runtime.records import SUCCESS
 from dagforge.runtime.resume import is_up_to_date
 from dagforge.values import Literal, RunValue
 
@@ -242,9 +242,3 @@ class _Children:
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
-
-
-def last_record_status(files: Files, place: RunPlace, task_id: str) -> str | None:
-    """Return the status that a task's record has, None without one."""
-    record = read_record(files, place, task_id)
-    return None if record is None else record.status
