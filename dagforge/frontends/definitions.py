@@ -78,8 +78,8 @@ class Registry:
     """The pipelines of a project; iterates over their names in order of definition.
 
     Attributes:
-        problems: what is wrong with the registry as a whole and with the catalog; part of what
-            every `load` raises.
+        problems: what is wrong with the registry as a whole and with the catalog, whichever
+            pipeline is loaded.
         catalog: the datasets and parameters that the project declares.
     """
 
@@ -124,7 +124,7 @@ class Registry:
                 fix=did_you_mean(name, self),
             )
         read = self.nodes_of(name)
-        problems = Problems([*self.problems, *read.problems])
+        problems = Problems(list(read.problems))
         if not read.nodes and read.complete:
             problems.error(
                 "empty-pipeline",
