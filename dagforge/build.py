@@ -28,7 +28,7 @@ from dagforge.errors import (
     UsageError,
     did_you_mean,
 )
-from dagforge.frontends import load, registry
+from dagforge.frontends import registry
 from dagforge.frozen import frozen
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
@@ -229,7 +229,9 @@ def attempt(
     complete = set(names) == set(source.pipelines) and not request.selection
     steps = _Steps(len(names) * (3 if render_files else 2), progress)
 
-    pipelines = list(_each(names, lambda name: load(name, conf), problems, steps))
+    registered = registry(conf)
+    problems.extend(registered.problems)
+    pipelines = list(_each(names, registered.load, problems, steps))
     for pipeline in pipelines:
         problems.extend(pipeline.warnings)
     sections: Sections | None = None

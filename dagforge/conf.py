@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.errors import (
+    DagForgeError,
     LoadError,
     Origin,
     Problems,
@@ -147,6 +148,7 @@ def read_conf(
         environ: environment variables for `${env:NAME}`; None for those of the process.
 
     Raises:
+        UsageError: there is no such folder or environment, and `conf` or `env` asked for it.
         LoadError: folders are missing, or files cannot be read; holds the problems of all files.
     """
     if project is None:
@@ -155,7 +157,7 @@ def read_conf(
     folder = root / (conf if conf is not None else project.conf)
     asked = env
     env = env if env is not None else project.env
-    environments = _environments(folder, root)
+    environments = _environments(folder, root, LoadError if conf is None else UsageError)
     if env == BASE:
         env = None
     if env is not None and env not in environments:
@@ -209,18 +211,19 @@ def shown_path(path: Path, root: Path) -> str:
     return plain.as_posix()
 
 
-def _environments(folder: Path, root: Path) -> tuple[str, ...]:
+def _environments(folder: Path, root: Path, missing: type[DagForgeError]) -> tuple[str, ...]:
+    """Return the names of the environments, sorted; raise `missing` where there is no base."""
     at = SourceLocation(shown_path(folder, root))
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "there is no such folder"
-        raise LoadError.of(
+        raise missing.of(
             "no-conf",
             f"the configuration is missing: {what}",
             at=at,
             fix="start one with 'dagforge init', or name its folder with --conf",
         )
     if not (folder / BASE).is_dir():
-        raise LoadError.of(
+        raise missing.of(
             "no-conf",
             "the configuration has no folder 'base'",
             at=at,

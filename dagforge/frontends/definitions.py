@@ -83,8 +83,8 @@ class Registry:
     """The pipelines of a project; iterates over their names in order of definition.
 
     Attributes:
-        problems: what is wrong with the registry as a whole and with the catalog; part of what
-            every `load` raises.
+        problems: what is wrong with the registry as a whole and with the catalog, whichever
+            pipeline is loaded.
         catalog: the datasets and parameters that the project declares.
     """
 
@@ -129,7 +129,7 @@ class Registry:
                 fix=did_you_mean(name, self),
             )
         read = self.nodes_of(name)
-        problems = Problems([*self.problems, *read.problems])
+        problems = Problems(list(read.problems))
         if not read.nodes and read.complete:
             problems.error(
                 "empty-pipeline",
@@ -297,7 +297,7 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
     folder_by_key = {folder: folder for folder in _folders() if folder != NATIVE}
     folder_by_key.update(dict.fromkeys(NATIVE_KEYS, NATIVE))
     good = [key for key in body if key in folder_by_key]
-    reads = "this version reads 'nodes', 'include' and 'select'"
+    reads = "this version reads 'nodes', 'include', 'select' and 'python'"
     for key in body:
         if key in folder_by_key or key == "description":
             continue
