@@ -172,10 +172,13 @@ def _awaited(result: Awaitable[Any]) -> Any:
 
 
 @contextmanager
-def stopped_by_signal() -> Iterator[None]:
+def stopped_by_signal(tell: Callable[[Terminated], None] | None = None) -> Iterator[None]:
     """Let SIGTERM raise `Terminated` in here, so that a record of it can be written.
 
     A process with a handler of its own (an orchestrator's worker) keeps it.
+
+    Args:
+        tell: takes what is raised, where it is not this block that it is raised in.
     """
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -186,7 +189,10 @@ def stopped_by_signal() -> Iterator[None]:
         del number, frame
         # Once is enough: what follows is the record, which a second one must not interrupt.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
+        stopped = Terminated()
+        if tell is not None:
+            tell(stopped)
+        raise stopped
 
     signal.signal(signal.SIGTERM, on_signal)
     try:
@@ -195,14 +201,13 @@ def stopped_by_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def code_hash(nodes: Iterable[Node]) -> str | None:
-    """Return the hash of the modules that the nodes' functions are in, None if one is unknown.
+def code_hash(modules: Iterable[str]) -> str | None:
+    """Return the hash of the modules that nodes' functions are in, None if one is unknown.
 
     What these modules import is not looked into; a change there is not seen.
     """
     digest = hashlib.sha256()
-    names = sorted({node.module for node in nodes if node.module is not None})
-    for name in names:
+    for name in sorted(set(modules)):
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         if file is None:

@@ -131,7 +131,7 @@ def find_dataset(dataset: Dataset, root: Path) -> DatasetRecord:
         format=dataset.format or "",
         sha256=sha256,
         size=stat.size,
-        written=_when(stat.modified) or "",
+        written=moment_of(stat.modified) or "",
         facts={"modified": stat.modified, "version": stat.version},
     )
 
@@ -188,7 +188,7 @@ def _record(
         sha256=sha256,
         size=stat.size,
         type=type_name(value),
-        written=_when(stat.modified) or "",
+        written=moment_of(stat.modified) or "",
         facts={**describe(value), "modified": stat.modified, "version": stat.version},
     )
 
@@ -203,7 +203,7 @@ def is_same_file(one: DatasetRecord, other: DatasetRecord) -> bool:
     )
 
 
-def _when(modified: str | None) -> str | None:
+def moment_of(modified: str | None) -> str | None:
     """Return a file's time as records have it, from seconds or any ISO text; None if unreadable."""
     if modified is None:
         return None
