@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,11 @@ from dagforge.errors import (
     LoadError,
     Origin,
     Problems,
-    SourceLocation,
     did_you_mean,
 )
-from dagforge.errors import Path as KeyPath
 from dagforge.frozen import frozen
 from dagforge.reading.scalars import kind_of
+from dagforge.reading.toml import read_toml
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS: dict[str, type] = {
@@ -80,13 +77,13 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
             required one, or keys are unknown or of the wrong type.
     """
     root = root.absolute()
-    pyproject = _read_toml(root / "pyproject.toml")
-    own = _read_toml(root / "dagforge.toml")
+    pyproject = read_toml(root / "pyproject.toml", "pyproject.toml")
+    own = read_toml(root / "dagforge.toml", "dagforge.toml")
     tables: list[tuple[Origin, dict[str, Any]]] = []
     package: Any = None
     if pyproject is not None:
-        package = _table(pyproject, "project").get("name")
-        if "dagforge" in _table(pyproject, "tool"):
+        package = pyproject.table("project").get("name")
+        if "dagforge" in pyproject.table("tool"):
             origin = Origin(pyproject, ("tool", "dagforge"))
             facts = pyproject.data["tool"]["dagforge"]
             if not isinstance(facts, dict):
@@ -172,75 +169,6 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         required_version=good.get("required-version"),
         table=origin,
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _TomlDocument:
-    """A TOML file; places are found by looking for the key's line."""
-
-    file: str
-    text: str
-    data: dict[str, Any]
-
-    def locate(self, path: KeyPath, *, key: bool = False) -> SourceLocation:
-        lines = self.text.splitlines()
-        names = [str(part) for part in path]
-        header = -1
-        if names[:2] == ["tool", "dagforge"]:
-            pattern = re.compile(r"\s*\[\s*tool\s*\.\s*\"?dagforge\"?\s*\]")
-            found = [row for row, line in enumerate(lines) if pattern.match(line)]
-            if not found:
-                return SourceLocation(self.file)
-            header, names = found[0], names[2:]
-        if names:
-            pattern = re.compile(rf"\s*[\"']?{re.escape(names[0])}[\"']?\s*=\s*")
-            for row in range(header + 1, len(lines)):
-                if lines[row].lstrip().startswith("["):
-                    break
-                match = pattern.match(lines[row])
-                if match is not None:
-                    indent = len(lines[row]) - len(lines[row].lstrip())
-                    column = indent if key else match.end()
-                    return SourceLocation(self.file, row + 1, column + 1)
-        return SourceLocation(self.file, header + 1) if header >= 0 else SourceLocation(self.file)
-
-
-def _table(document: _TomlDocument, name: str) -> dict[str, Any]:
-    table = document.data.get(name)
-    return table if isinstance(table, dict) else {}
-
-
-def _read_toml(path: Path) -> _TomlDocument | None:
-    if not path.exists():
-        return None
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-    at = SourceLocation(path.name)
-    try:
-        source = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        text = source.decode("utf-8")
-        return _TomlDocument(path.name, text, tomllib.loads(text))
-    except OSError as exc:
-        raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
-    except UnicodeDecodeError as exc:
-        line = source[: exc.start].count(b"\n") + 1
-        at = SourceLocation(path.name, line)
-        raise LoadError.of(
-            "encoding",
-            f"the byte 0x{source[exc.start]:02x} is not UTF-8",
-            at=at,
-            fix="save the file as UTF-8",
-        ) from exc
-    except (ValueError, RecursionError) as exc:
-        says = "values are nested too deep" if isinstance(exc, RecursionError) else str(exc)
-        match = re.search(r"^(?P<says>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", says)
-        if match is not None:
-            says = match["says"]
-            at = SourceLocation(path.name, int(match["line"]), int(match["column"]))
-        message = f"not TOML: {says[:1].lower()}{says[1:]}"
-        raise LoadError.of("toml-syntax", message, at=at) from exc
 
 
 def _check_version(required: Any, origin: Origin, version: str | None) -> None:
