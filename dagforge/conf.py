@@ -25,6 +25,7 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.reading.document import Document, Refused, Substitute, parse_yaml
+from dagforge.reading.packages import Package
 from dagforge.reading.project import Project, read_project
 
 __all__ = [
@@ -77,6 +78,7 @@ class Conf:
         pipelines: the files with pipelines, of base only, sorted by path.
         catalog: files with datasets, base first.
         parameters: files with parameters, base first.
+        packages: that the project extends; their settings lie below its own.
     """
 
     root: Path
@@ -88,38 +90,55 @@ class Conf:
     catalog: tuple[LayeredDocument, ...]
     parameters: tuple[LayeredDocument, ...]
     _reader: _Reader = field(repr=False)
-    _settings: dict[str, tuple[tuple[LayeredDocument, ...], Problems]] = field(
+    packages: tuple[Package, ...] = ()
+    _settings: dict[tuple[str, str], tuple[tuple[LayeredDocument, ...], Problems]] = field(
         repr=False, default_factory=dict
     )
 
-    def settings_of(self, family: str) -> tuple[LayeredDocument, ...]:
+    def settings_of(
+        self, family: str, package: Package | None = None
+    ) -> tuple[LayeredDocument, ...]:
         """Return the settings of `dagforge`, `airflow`, ...: base first, sorted by path.
 
         Read when first asked for, so that a broken prefect.yml does not stop a run for Airflow.
 
+        Args:
+            family: beginning of the files' names.
+            package: whose settings; None for those of the project.
+
         Raises:
             LoadError: files cannot be read; holds the problems of all of them.
         """
-        documents, problems = self._read(family)
+        documents, problems = self._read(family, package)
         problems.raise_errors(LoadError)
         return documents
 
     def check(self, families: Iterable[str]) -> None:
-        """Read the settings of `families`.
+        """Read the settings of `families`, of packages too.
 
         Raises:
             LoadError: files cannot be read; holds the problems of all of them.
         """
-        problems = Problems()
-        for family in families:
-            problems.extend(self._read(family)[1])
+        problems = self._problems_of(families)
         problems.raise_errors(LoadError)
 
-    def _read(self, family: str) -> tuple[tuple[LayeredDocument, ...], Problems]:
-        if family not in self._settings:
+    def _problems_of(self, families: Iterable[str]) -> Problems:
+        problems = Problems()
+        for family in families:
+            for package in (*self.packages, None):
+                problems.extend(self._read(family, package)[1])
+        return problems
+
+    def _read(
+        self, family: str, package: Package | None
+    ) -> tuple[tuple[LayeredDocument, ...], Problems]:
+        key = family, package.name if package is not None else ""
+        if key not in self._settings:
             problems = Problems()
-            self._settings[family] = self._reader.family(family, problems), problems
-        return self._settings[family]
+            reader = self._reader if package is None else self._reader.of_package(package)
+            documents = () if reader is None else reader.family(family, problems)
+            self._settings[key] = documents, problems
+        return self._settings[key]
 
     def shown(self, name: str) -> str:
         """Return the path of a file of base as errors show it."""
@@ -132,6 +151,7 @@ def read_conf(
     env: str | None = None,
     conf: Path | None = None,
     project: Project | None = None,
+    packages: Sequence[Package] = (),
     families: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Conf:
@@ -143,6 +163,7 @@ def read_conf(
             base.
         conf: the configuration's folder; None for the project's own.
         project: the project's facts; read when None.
+        packages: that the project extends.
         families: settings that will be asked for. They are read then; when other files cannot be
             read they are looked at first, so that their problems are reported with the rest.
         environ: environment variables for `${env:NAME}`; None for those of the process.
@@ -184,9 +205,10 @@ def read_conf(
         catalog,
         parameters,
         reader,
+        tuple(packages),
     )
-    for family in families if problems.errors else ():
-        problems.extend(read._read(family)[1])
+    if problems.errors:
+        problems.extend(read._problems_of(families))
     problems.raise_errors(LoadError)
     return read
 
@@ -248,6 +270,16 @@ class _Reader:
     folder: Path
     env: str | None
     substitute: Substitute
+
+    def of_package(self, package: Package) -> _Reader | None:
+        """Return what reads the settings of a package; None where it has none.
+
+        A package need not have a folder for every environment of a project.
+        """
+        if package.conf is None:
+            return None
+        env = self.env if self.env and (package.conf / self.env).is_dir() else None
+        return _Reader(package.root, package.conf, env, self.substitute)
 
     def family(
         self,

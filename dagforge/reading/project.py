@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ _KEYS: dict[str, type] = {
     "pipelines": list,
     "inputs": list,
     "required-version": str,
+    "extends": list,
 }
 
 
@@ -44,6 +47,8 @@ class Project:
         output: folder for generated files.
         pipelines: what is compiled when nothing else is asked for; empty for the default.
         inputs: environment variables that `${env:NAME}` may read.
+        extends: packages whose settings, templates, targets and policy hold here too.
+        policy: the project's own rules, not yet checked.
         table: where these keys are.
     """
 
@@ -58,6 +63,8 @@ class Project:
     pipelines: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     required_version: str | None = None
+    extends: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
 
     def origin(self, key: str) -> Origin | None:
@@ -104,45 +111,13 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
     if not tables:
         return Project(root, default_name)
     origin, facts = tables[0]
-    _check_version(facts.get("required-version"), origin, version)
+    check_version(facts.get("required-version"), origin, version)
     return _project(root, default_name, facts, origin)
 
 
 def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:
     problems = Problems()
-    good: dict[str, Any] = {}
-    for key, value in facts.items():
-        expected = _KEYS.get(key)
-        if expected is None:
-            problems.error(
-                "project-key",
-                f"there is no key '{key}' in DagForge's project facts",
-                origin / key,
-                fix=did_you_mean(key, _KEYS),
-                at_key=True,
-            )
-        elif expected is str:
-            if not isinstance(value, str):
-                number = isinstance(value, (int, float)) and not isinstance(value, bool)
-                quote = f'quote it: "{value}"' if number else None
-                problems.error(
-                    "project-key", f"'{key}' is {kind_of(value)}, not text", origin / key, fix=quote
-                )
-            elif not value.strip() or not value.isprintable():
-                problems.error("project-key", f"'{key}' is empty or unprintable", origin / key)
-            else:
-                good[key] = value
-        elif not isinstance(value, list) or not all(
-            isinstance(item, str) and item for item in value
-        ):
-            problems.error(
-                "project-key",
-                f"'{key}' must be a list of names",
-                origin / key,
-                fix=f'write {key} = ["{value}"]' if isinstance(value, str) else None,
-            )
-        else:
-            good[key] = tuple(value)
+    good = sound_facts(facts, _KEYS, origin, problems)
     for name in good.get("inputs", ()):
         if _VARIABLE.fullmatch(name) is None:
             problems.error(
@@ -167,11 +142,73 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         pipelines=good.get("pipelines", ()),
         inputs=good.get("inputs", ()),
         required_version=good.get("required-version"),
+        extends=good.get("extends", ()),
+        policy=good.get("policy", {}),
         table=origin,
     )
 
 
-def _check_version(required: Any, origin: Origin, version: str | None) -> None:
+def sound_facts(
+    facts: Mapping[str, Any], keys: Mapping[str, type], origin: Origin, problems: Problems
+) -> dict[str, Any]:
+    """Return the facts that are of the right type, lists of names as tuples.
+
+    Args:
+        facts: as TOML gives them.
+        keys: what each may be: text, a list of names, a table.
+        origin: where they stand.
+        problems: takes what is wrong with the others.
+    """
+    good: dict[str, Any] = {}
+    for key, value in facts.items():
+        expected = keys.get(key)
+        at = origin / key
+        if expected is None:
+            problems.error(
+                "project-key",
+                f"there is no key '{key}' in DagForge's project facts",
+                at,
+                fix=did_you_mean(key, keys),
+                at_key=True,
+            )
+        elif expected is str:
+            if not isinstance(value, str):
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                quote = f'quote it: "{value}"' if number else None
+                message = f"'{key}' is {kind_of(value)}, not text"
+                problems.error("project-key", message, at, fix=quote)
+            elif not value.strip() or not value.isprintable():
+                problems.error("project-key", f"'{key}' is empty or unprintable", at)
+            else:
+                good[key] = value
+        elif expected is dict:
+            if not isinstance(value, dict):
+                message = f"'{key}' is {kind_of(value)}, not a table"
+                problems.error("project-key", message, at)
+            else:
+                good[key] = value
+        elif not isinstance(value, list) or not all(
+            isinstance(item, str) and item for item in value
+        ):
+            problems.error(
+                "project-key",
+                f"'{key}' must be a list of names",
+                at,
+                fix=f'write {key} = ["{value}"]' if isinstance(value, str) else None,
+            )
+        else:
+            good[key] = tuple(value)
+    return good
+
+
+def check_version(
+    required: Any, origin: Origin, version: str | None = None, *, who: str = "the project"
+) -> None:
+    """Refuse to go on where `required-version` wants another DagForge.
+
+    Raises:
+        LoadError: this version is not the required one, or `required` is no version specifier.
+    """
     if not isinstance(required, str):
         return
     version = version or __version__
@@ -187,7 +224,7 @@ def _check_version(required: Any, origin: Origin, version: str | None) -> None:
     if not fits:
         raise LoadError.of(
             "required-version",
-            f"this is DagForge {version}, the project wants {required}",
+            f"this is DagForge {version}, {who} wants {required}",
             at=origin / "required-version",
             fix=f"install 'dagforge{required}'",
         )
