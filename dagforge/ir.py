@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from dagforge.errors import Origin
+from dagforge.errors import Origin, Problem
 from dagforge.frozen import frozen
 
 
@@ -98,21 +98,43 @@ class Dataset:
 
 
 @frozen
+class Parameter:
+    """A parameter that the pipeline's own definition declares.
+
+    Attributes:
+        name: dotted, as in `params:<name>`.
+        default: taken where the project's parameters and the run say nothing.
+        required: it has no default.
+        schema: JSON Schema of its values; empty when any will do.
+    """
+
+    name: str
+    origin: Origin
+    default: Any = None
+    required: bool = False
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+@frozen
 class Pipeline:
     """Nodes and the datasets between them; node names are unique and there is no cycle.
 
     Attributes:
         nodes: in the order of the definition.
         datasets: what the catalog declares, by name.
+        parameters: what the definition itself declares, by name.
         front_end: which front-end made it.
+        warnings: what its front-end found doubtful.
     """
 
     name: str
     nodes: tuple[Node, ...]
     origin: Origin
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     description: str | None = None
     front_end: str = "yaml"
+    warnings: tuple[Problem, ...] = ()
 
 
 @frozen

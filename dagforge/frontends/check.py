@@ -69,6 +69,8 @@ def datasets_of(nodes: Iterable[Node], catalog: Catalog) -> dict[str, Dataset]:
 def place_of(node: Node, key: str, name: str) -> Origin:
     """Return where a node's definition names a dataset or another node."""
     value: Any = getattr(node.origin.source, "data", None)
+    if value is None:
+        return node.origin / key
     try:
         for part in (*node.origin.path, key):
             value = value[part]
@@ -123,6 +125,7 @@ def _check_inputs(
 ) -> None:
     """Report inputs that no node writes and nothing declares, parameters among them."""
     writers = {dataset: node for node in pipeline.nodes for dataset in node.outputs}
+    declared = {f"params:{name}" for name in pipeline.parameters}
     budget = _NAMES_COMPARED
     for node in pipeline.nodes:
         for name in node.inputs:
@@ -130,7 +133,7 @@ def _check_inputs(
                 continue
             at = place_of(node, "inputs", name)
             if is_parameter(name):
-                if name == "parameters" or name in catalog.parameters:
+                if name == "parameters" or name in catalog.parameters or name in declared:
                     continue
                 fix = did_you_mean(name, catalog.parameters) if budget > 0 else None
                 budget -= len(catalog.parameters)

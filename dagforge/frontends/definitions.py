@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +24,12 @@ from dagforge.frontends.catalog import Catalog, read_catalog
 from dagforge.frontends.check import Writer, check_nodes, datasets_of
 from dagforge.frontends.words import check_name, shown, wrong_type
 from dagforge.frozen import frozen
-from dagforge.ir import Node, Pipeline
+from dagforge.ir import Node, Parameter, Pipeline
 from dagforge.order import shortened
 
 NATIVE = "yaml"
 NATIVE_KEYS = ("nodes", "include", "select")
-_NOT_YET = frozenset({"hamilton", "kedro", "python"})
+_NOT_YET = frozenset({"hamilton", "kedro"})
 
 
 @frozen
@@ -57,11 +58,15 @@ class NodesRead:
         nodes: those that could be read.
         problems: what is wrong within the definition.
         complete: False when something is missing, so that looking for it would mislead.
+        parameters: those that the definition declares by itself, by name.
+        description: what the definition says of itself, where pipelines.yml says nothing.
     """
 
     nodes: tuple[Node, ...]
     problems: tuple[Problem, ...] = ()
     complete: bool = True
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    description: str | None = None
 
 
 class FrontEnd(Protocol):
@@ -138,7 +143,8 @@ class Registry:
             nodes=read.nodes,
             origin=definition.origin,
             datasets=datasets_of(read.nodes, self.catalog),
-            description=body.get("description"),
+            parameters=read.parameters,
+            description=body.get("description") or read.description,
             front_end=self._front_ends.get(name) or NATIVE,
         )
         check_nodes(
@@ -150,7 +156,7 @@ class Registry:
             complete=read.complete,
         )
         problems.raise_errors(PipelineError)
-        return pipeline
+        return replace(pipeline, warnings=tuple(problems.found)) if problems.found else pipeline
 
     def nodes_of(self, name: str) -> NodesRead:
         """Return what could be read of a pipeline that is in the registry."""
@@ -166,7 +172,7 @@ class Registry:
         if front_end is None:
             return NodesRead((), own, complete=False)
         read = front_end.read_nodes(self._definitions[name], self)
-        return NodesRead(read.nodes, (*own, *read.problems), read.complete)
+        return replace(read, problems=(*own, *read.problems))
 
     def _front_end(self, name: str) -> FrontEnd | None:
         if name not in self._front_ends:
@@ -291,7 +297,7 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
     folder_by_key = {folder: folder for folder in _folders() if folder != NATIVE}
     folder_by_key.update(dict.fromkeys(NATIVE_KEYS, NATIVE))
     good = [key for key in body if key in folder_by_key]
-    reads = "this version reads 'nodes', 'include' and 'select'"
+    reads = "this version reads 'nodes', 'include', 'select' and 'python'"
     for key in body:
         if key in folder_by_key or key == "description":
             continue
