@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagforge.errors import (
     DagForgeError,
@@ -28,6 +28,10 @@ from dagforge.reading.document import Document, Refused, Substitute, parse_yaml
 from dagforge.reading.packages import Package
 from dagforge.reading.project import Project, read_project
 
+if TYPE_CHECKING:
+    from dagforge.reading.kedro_conf import KedroConf
+    from dagforge.reading.kedro_project import KedroProject
+
 __all__ = [
     "BASE",
     "Conf",
@@ -41,6 +45,8 @@ __all__ = [
 ]
 
 BASE = "base"
+# What kedro-airflow reads by Kedro's config loader, so that a project's files mean what they meant.
+_KEDRO_FAMILIES = ("airflow",)
 _SUFFIXES = (".yml", ".yaml")
 
 
@@ -79,6 +85,8 @@ class Conf:
         catalog: files with datasets, base first.
         parameters: files with parameters, base first.
         packages: that the project extends; their settings lie below its own.
+        kedro: the configuration of a Kedro project, which has its catalog and parameters; None
+            for any other.
     """
 
     root: Path
@@ -91,6 +99,7 @@ class Conf:
     parameters: tuple[LayeredDocument, ...]
     _reader: _Reader = field(repr=False)
     packages: tuple[Package, ...] = ()
+    kedro: KedroConf | None = None
     _settings: dict[tuple[str, str], tuple[tuple[LayeredDocument, ...], Problems]] = field(
         repr=False, default_factory=dict
     )
@@ -136,7 +145,11 @@ class Conf:
         if key not in self._settings:
             problems = Problems()
             reader = self._reader if package is None else self._reader.of_package(package)
-            documents = () if reader is None else reader.family(family, problems)
+            documents: tuple[LayeredDocument, ...] = ()
+            if package is None and self.kedro is not None and family in _KEDRO_FAMILIES:
+                documents = _read_by_kedro(self.kedro, family, problems)
+            elif reader is not None:
+                documents = reader.family(family, problems)
             self._settings[key] = documents, problems
         return self._settings[key]
 
@@ -176,10 +189,16 @@ def read_conf(
         project = read_project(root)
     root = root.absolute()
     folder = root / (conf if conf is not None else project.conf)
+    base = BASE
+    opened = _open_kedro(root, project)
+    if opened is not None:
+        base = opened.environments()[0]
+        if conf is None and (project.table is None or project.conf == Path("conf")):
+            folder = opened.conf_source
     asked = env
     env = env if env is not None else project.env
-    environments = _environments(folder, root, LoadError if conf is None else UsageError)
-    if env == BASE:
+    environments = _environments(folder, root, base, LoadError if conf is None else UsageError)
+    if env in (BASE, base):
         env = None
     if env is not None and env not in environments:
         shown = shown_path(folder, root)
@@ -190,11 +209,14 @@ def read_conf(
             fix=did_you_mean(env, environments) or "create the folder, or leave out --env",
         )
     variables = os.environ if environ is None else environ
-    reader = _Reader(root, folder, env, _substitution(project, variables))
+    reader = _Reader(root, folder, base, env, _substitution(project, variables))
     problems = Problems()
+    catalog: tuple[LayeredDocument, ...] = ()
+    parameters: tuple[LayeredDocument, ...] = ()
     pipelines = reader.family("pipelines", problems, layers=(BASE,))
-    catalog = reader.family("catalog", problems)
-    parameters = reader.family("parameters", problems, substitute=False)
+    if opened is None:
+        catalog = reader.family("catalog", problems)
+        parameters = reader.family("parameters", problems, substitute=False)
     read = Conf(
         root,
         project,
@@ -206,6 +228,7 @@ def read_conf(
         parameters,
         reader,
         tuple(packages),
+        None if opened is None else opened.conf(folder, base if asked == BASE else env),
     )
     if problems.errors:
         problems.extend(read._problems_of(families))
@@ -233,7 +256,31 @@ def shown_path(path: Path, root: Path) -> str:
     return plain.as_posix()
 
 
-def _environments(folder: Path, root: Path, missing: type[DagForgeError]) -> tuple[str, ...]:
+def _open_kedro(root: Path, project: Project) -> KedroProject | None:
+    if project.kedro is None:
+        return None
+    from dagforge.reading.kedro_project import open_project
+
+    return open_project(root, project.kedro)
+
+
+def _read_by_kedro(
+    kedro: KedroConf, family: str, problems: Problems
+) -> tuple[LayeredDocument, ...]:
+    try:
+        documents = kedro.documents(family)
+    except LoadError as exc:
+        problems.extend(exc.problems)
+        return ()
+    base = kedro.layers[0]
+    return tuple(
+        LayeredDocument(document, BASE if layer == base else layer) for document, layer in documents
+    )
+
+
+def _environments(
+    folder: Path, root: Path, base: str, missing: type[DagForgeError]
+) -> tuple[str, ...]:
     """Return the names of the environments, sorted; raise `missing` where there is no base."""
     at = SourceLocation(shown_path(folder, root))
     if not folder.is_dir():
@@ -244,18 +291,18 @@ def _environments(folder: Path, root: Path, missing: type[DagForgeError]) -> tup
             at=at,
             fix="start one with 'dagforge init', or name its folder with --conf",
         )
-    if not (folder / BASE).is_dir():
+    if not (folder / base).is_dir():
         raise missing.of(
             "no-conf",
-            "the configuration has no folder 'base'",
+            f"the configuration has no folder '{base}'",
             at=at,
-            fix=f"create {shown_path(folder / BASE, root)} with a pipelines.yml in it",
+            fix=f"create {shown_path(folder / base, root)} with a pipelines.yml in it",
         )
     try:
         names = [
             entry.name
             for entry in folder.iterdir()
-            if entry.is_dir() and not entry.name.startswith((".", "_")) and entry.name != BASE
+            if entry.is_dir() and not entry.name.startswith((".", "_")) and entry.name != base
         ]
     except OSError as exc:
         raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
@@ -268,6 +315,7 @@ class _Reader:
 
     root: Path
     folder: Path
+    base: str
     env: str | None
     substitute: Substitute
 
@@ -279,7 +327,7 @@ class _Reader:
         if package.conf is None:
             return None
         env = self.env if self.env and (package.conf / self.env).is_dir() else None
-        return _Reader(package.root, package.conf, env, self.substitute)
+        return _Reader(package.root, package.conf, BASE, env, self.substitute)
 
     def family(
         self,
@@ -294,7 +342,8 @@ class _Reader:
             layers = (BASE,) if self.env is None else (BASE, self.env)
         documents = []
         for layer in layers:
-            paths = self._files(self.folder / layer, name, problems)
+            folder = self.folder / (self.base if layer == BASE else layer)
+            paths = self._files(folder, name, problems)
             for path in sorted(paths, key=lambda path: path.parts):
                 document = self._read(path, self.substitute if substitute else None, problems)
                 if document is not None:

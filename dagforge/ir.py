@@ -19,8 +19,9 @@ class Work:
     """What a node does by running something of its own; nodes of one runner may share a task.
 
     Attributes:
-        runner: who runs it: `function` (`target` is `module:function`) or `command`.
+        runner: who runs it: `function` (`target` is `module:function`), `command`, or `kedro`.
         target: what is run, in the runner's own spelling; empty for a command.
+        pipeline: where a runner with a registry of its own finds the node; empty for the others.
         command: the words of a command, not read by a shell; `{literal: text}` is text that the
             orchestrator must not read as a template.
         arguments: dataset of each function argument by name; empty when they go by position.
@@ -30,6 +31,7 @@ class Work:
     target: str = ""
     command: tuple[str | Mapping[str, str], ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
+    pipeline: str = ""
 
 
 @frozen
@@ -83,6 +85,8 @@ class Dataset:
         persisted: False when it lives in the memory of one process.
         uri: where it is stored; None when the catalog does not say.
         shared: concurrent runs may write it.
+        versioned: each process that writes it makes a version of its own, each that reads it takes
+            the newest.
         load_args: for what reads the format.
         save_args: for what writes it.
     """
@@ -93,6 +97,7 @@ class Dataset:
     uri: str | None = None
     format: str | None = None
     shared: bool = False
+    versioned: bool = False
     load_args: Mapping[str, Any] = field(default_factory=dict)
     save_args: Mapping[str, Any] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dagforge.errors import DagForgeError, Origin, Problems, SourceLocation, did_you_mean, suggest
-from dagforge.frontends.catalog import Catalog
+from dagforge.frontends.catalog import Declared
 from dagforge.frontends.words import shown
 from dagforge.ir import Dataset, Node, Pipeline, is_parameter
 from dagforge.order import check_acyclic
@@ -22,7 +22,7 @@ _NAMES_COMPARED = 200_000
 
 def check_nodes(
     pipeline: Pipeline,
-    catalog: Catalog,
+    catalog: Declared,
     problems: Problems,
     *,
     catalog_file: str,
@@ -54,7 +54,7 @@ def check_nodes(
             problems.extend(exc.problems)
 
 
-def datasets_of(nodes: Iterable[Node], catalog: Catalog) -> dict[str, Dataset]:
+def datasets_of(nodes: Iterable[Node], catalog: Declared) -> dict[str, Dataset]:
     """Return what the catalog declares of what the nodes read and write."""
     datasets: dict[str, Dataset] = {}
     for node in nodes:
@@ -118,7 +118,7 @@ def _check_producers(nodes: Sequence[Node], problems: Problems) -> None:
 
 def _check_inputs(
     pipeline: Pipeline,
-    catalog: Catalog,
+    catalog: Declared,
     problems: Problems,
     catalog_file: str,
     written_elsewhere: FindWriter,
@@ -166,7 +166,7 @@ def _check_inputs(
 
 
 def _fix_for_unknown(
-    near: str | None, writers: dict[str, Node], catalog: Catalog, catalog_file: str
+    near: str | None, writers: dict[str, Node], catalog: Declared, catalog_file: str
 ) -> str:
     if near is None:
         return f"declare it in {catalog_file}, or let a node write it"

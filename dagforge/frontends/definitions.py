@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from dagforge.conf import Conf, Document
+from dagforge.conf import Conf
 from dagforge.errors import (
     LoadError,
     Origin,
@@ -20,7 +20,7 @@ from dagforge.errors import (
     SourceLocation,
     did_you_mean,
 )
-from dagforge.frontends.catalog import Catalog, read_catalog
+from dagforge.frontends.catalog import Declared, read_catalog
 from dagforge.frontends.check import Writer, check_nodes, datasets_of
 from dagforge.frontends.words import check_name, shown, wrong_type
 from dagforge.frozen import frozen
@@ -29,25 +29,21 @@ from dagforge.order import shortened
 
 NATIVE = "yaml"
 NATIVE_KEYS = ("nodes", "include", "select")
-_NOT_YET = frozenset({"hamilton", "kedro"})
+_NOT_YET = frozenset({"hamilton"})
 
 
 @frozen
 class Definition:
-    """A pipeline as pipelines.yml has it.
+    """A pipeline as pipelines.yml has it, or as a project's own tool registers it.
 
     Attributes:
+        origin: where the body is.
         body: what stands under the name; anything.
     """
 
     name: str
-    document: Document
+    origin: Origin
     body: Any
-
-    @property
-    def origin(self) -> Origin:
-        """Where the body is."""
-        return self.document.origin(self.name)
 
 
 @frozen
@@ -97,7 +93,7 @@ class Registry:
         self.conf = conf
         problems = Problems()
         self._definitions = _read_definitions(conf, problems)
-        self.catalog: Catalog = read_catalog(conf)
+        self.catalog: Declared = _read_catalog(conf)
         problems.extend(self.catalog.problems)
         self.problems = tuple(problems.found)
         self._front_ends: dict[str, str | None] = {}
@@ -252,28 +248,14 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
             # A place for anchors, as in Kedro's catalogs; `__default__` is a pipeline.
             if name.startswith("_") and not name.startswith("__"):
                 continue
-            definition = Definition(name, document, body)
-            at = definition.origin
-            check_name(name, "pipeline's name", "pipeline-name", at, problems, at_key=True)
-            if name == "default":
-                problems.error(
-                    "pipeline-name",
-                    "a pipeline cannot be called 'default': that section of the settings is for"
-                    " all pipelines",
-                    at,
-                    fix="rename it; '__default__' is the pipeline that runs by default",
-                    at_key=True,
-                )
-            first = definitions.setdefault(name, definition)
-            if first is not definition:
-                problems.error(
-                    "duplicate-pipeline",
-                    f"pipeline {shown(name)} is defined twice, first at"
-                    f" {first.origin.location(key=True)}",
-                    at,
-                    fix="rename one of them",
-                    at_key=True,
-                )
+            _add(Definition(name, document.origin(name), body), definitions, problems)
+    if conf.kedro is not None:
+        from dagforge.frontends.kedro import registered
+
+        found, wrong = registered(conf.kedro)
+        problems.extend(wrong)
+        for definition in found:
+            _add(definition, definitions, problems)
     if not definitions and not problems.found:
         file = conf.pipelines[0].file if conf.pipelines else conf.shown("pipelines.yml")
         problems.error(
@@ -285,6 +267,38 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
     if not definitions:
         problems.fail(LoadError)
     return definitions
+
+
+def _add(definition: Definition, definitions: dict[str, Definition], problems: Problems) -> None:
+    """Add a definition under a name that is good and not taken."""
+    name, at = definition.name, definition.origin
+    check_name(name, "pipeline's name", "pipeline-name", at, problems, at_key=True)
+    if name == "default":
+        problems.error(
+            "pipeline-name",
+            "a pipeline cannot be called 'default': that section of the settings is for"
+            " all pipelines",
+            at,
+            fix="rename it; '__default__' is the pipeline that runs by default",
+            at_key=True,
+        )
+    first = definitions.setdefault(name, definition)
+    if first is not definition:
+        problems.error(
+            "duplicate-pipeline",
+            f"pipeline {shown(name)} is defined twice, first at {first.origin.location(key=True)}",
+            at,
+            fix="rename one of them",
+            at_key=True,
+        )
+
+
+def _read_catalog(conf: Conf) -> Declared:
+    if conf.kedro is None:
+        return read_catalog(conf)
+    from dagforge.frontends.kedro.catalog import read_kedro_catalog
+
+    return read_kedro_catalog(conf.kedro)
 
 
 def _front_end_of(definition: Definition, problems: Problems) -> str | None:

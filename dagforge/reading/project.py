@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.reading.scalars import kind_of
-from dagforge.reading.toml import read_toml
+from dagforge.reading.toml import TomlDocument, read_toml
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS: dict[str, type] = {
@@ -36,6 +36,23 @@ _KEYS: dict[str, type] = {
 
 
 @frozen
+class KedroFacts:
+    """What `[tool.kedro]` of pyproject.toml says.
+
+    Attributes:
+        package: import name of the project's package.
+        source: folder of the package, relative to the project's.
+        version: of the Kedro that the project was made with.
+        table: where these keys are.
+    """
+
+    package: str
+    source: Path
+    version: str
+    table: Origin
+
+
+@frozen
 class Project:
     """What holds for all pipelines of a project; None where it does not say.
 
@@ -50,6 +67,7 @@ class Project:
         extends: packages whose settings, templates, targets and policy hold here too.
         policy: the project's own rules, not yet checked.
         table: where these keys are.
+        kedro: of a Kedro project; None for any other.
     """
 
     root: Path
@@ -66,6 +84,7 @@ class Project:
     extends: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
+    kedro: KedroFacts | None = None
 
     def origin(self, key: str) -> Origin | None:
         """Return where the value of `key` is; None without a file."""
@@ -88,8 +107,10 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
     own = read_toml(root / "dagforge.toml", "dagforge.toml")
     tables: list[tuple[Origin, dict[str, Any]]] = []
     package: Any = None
+    kedro: KedroFacts | None = None
     if pyproject is not None:
-        package = pyproject.table("project").get("name")
+        kedro = _read_kedro(pyproject)
+        package = pyproject.table("project").get("name") or (kedro and kedro.package)
         if "dagforge" in pyproject.table("tool"):
             origin = Origin(pyproject, ("tool", "dagforge"))
             facts = pyproject.data["tool"]["dagforge"]
@@ -109,10 +130,37 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
         )
     default_name = package if isinstance(package, str) and package else root.name or "project"
     if not tables:
-        return Project(root, default_name)
+        return Project(root, default_name, kedro=kedro)
     origin, facts = tables[0]
     check_version(facts.get("required-version"), origin, version)
-    return _project(root, default_name, facts, origin)
+    return replace(_project(root, default_name, facts, origin), kedro=kedro)
+
+
+_KEDRO_KEYS = ("package_name", "source_dir", "kedro_init_version")
+
+
+def _read_kedro(pyproject: TomlDocument) -> KedroFacts | None:
+    """Return the facts of a Kedro project; None where pyproject.toml is that of another."""
+    tool = pyproject.table("tool")
+    if "kedro" not in tool:
+        return None
+    table, facts = Origin(pyproject, ("tool", "kedro")), tool["kedro"]
+    if not isinstance(facts, dict):
+        raise LoadError.of("kedro-project", f"[tool.kedro] is {kind_of(facts)}", at=table)
+    problems = Problems()
+    good: dict[str, str] = {"source_dir": "src"}
+    for key in _KEDRO_KEYS:
+        value = facts.get(key, good.get(key))
+        if isinstance(value, str) and value.strip():
+            good[key] = value
+        elif key in facts:
+            message = f"'{key}' of [tool.kedro] is {kind_of(value)}, not text"
+            problems.error("kedro-project", message, table / key)
+        else:
+            problems.error("kedro-project", f"[tool.kedro] has no '{key}'", table)
+    problems.raise_errors(LoadError)
+    package, source, version = (good[key] for key in _KEDRO_KEYS)
+    return KedroFacts(package, Path(source), version, table)
 
 
 def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:
