@@ -13,7 +13,7 @@ ENVIRONMENTS := $(sort $(TESTED) $(MEASURED))
 
 UV := .venvs/uv/bin/uv
 BIN := .venv/bin
-SOURCES := dagforge tests scripts benchmarks
+SOURCES := dagforge tests scripts benchmarks examples
 JOBS ?= 2
 
 # The first python that runs and lies in the range: a name may be a launcher with nothing behind it.
