@@ -53,7 +53,8 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = ("run", "runs")
+LAZY = {"run": "run", "runs": "run", "migrate": "migrate.command"}
+"""Module of each command that is imported only when it is asked for."""
 
 
 STAGES = ("pipeline", "groups", "settings", "plan")
@@ -89,16 +90,18 @@ class Commands(click.Group):
         "verify",
         "explain",
         "templates",
+        "migrate",
         "schema",
         "help",
     )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; those that run pipelines are imported only when they are asked for."""
+        """Return a command; those that bring much with them only when they are asked for."""
         if cmd_name in LAZY:
-            from dagforge.commands import run as run_cli
+            import importlib
 
-            command: click.Command = getattr(run_cli, cmd_name)
+            module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
+            command: click.Command = getattr(module, cmd_name)
             return command
         return super().get_command(ctx, cmd_name)
 
