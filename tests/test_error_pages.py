@@ -29,6 +29,7 @@ NO_CODES = {
     "airflow-version",
     "arrow-parquet",
     "as-is",
+    "date-time",
     "dist-packages",
     "f-string",
     "if-expression",

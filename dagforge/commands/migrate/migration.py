@@ -54,7 +54,7 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     told = {str(problem): problem for problem in (*found.problems, *unread)}
     found = replace(found, problems=tuple(told.values()))
 
-    new, reads = new_dags([(each.settings, each.dag) for each in found.stages], request, found)
+    new, reads = new_dags(found.stages, request, found)
     pairs, notes = pair_up(setup, found, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
     notes += local_env_notes(documents, source.conf.env)
@@ -68,7 +68,7 @@ def migrate(request: Request, dags: Path | None) -> Migration:
         of_tasks = settings_for_tasks(pair, old)
         keep += [Setting(pair.pipeline, name, of_tasks[name], _WHY[name]) for name in of_tasks]
         keep += values
-    proposal = settle(keep, pairs, new, found, source, request)
+    proposal = settle(keep, pairs, new, source, request)
     notes += proposal.notes
     rows = tuple(rows_of(pair, old, proposal.kept) for pair, old in zip(pairs, olds, strict=True))
     owner_of = {each.kept: each.pair for each in rows}

@@ -20,7 +20,7 @@ from dagforge.kedro_airflow.dag_files import (
 from dagforge.kedro_airflow.template import render_kedro_template
 
 if TYPE_CHECKING:
-    from dagforge.build import Build, Request
+    from dagforge.build import Build, Request, Stages
     from dagforge.planning.model import DagPlan
     from dagforge.resolve import Settings
 
@@ -31,7 +31,7 @@ _SHOWN = 3
 
 
 def new_dags(
-    planned: Iterable[tuple[Settings, DagPlan]], request: Request, found: Build
+    compiled: Iterable[Stages], request: Request, found: Build
 ) -> tuple[dict[str, NewDag], frozenset[str]]:
     """Return the new DAGs by pipeline, and the names that a kedro-airflow template asked for.
 
@@ -40,7 +40,8 @@ def new_dags(
     """
     dags: dict[str, NewDag] = {}
     reads: set[str] = set()
-    for settings, dag in planned:
+    for each in compiled:
+        settings, dag = each.settings, each.dag
         if request.jinja_file is None:
             dags[dag.pipeline.name] = _of_plan(dag, settings)
             continue

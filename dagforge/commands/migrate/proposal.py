@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagforge.check import check
+from dagforge.build import attempt
 from dagforge.commands.migrate.insert import inserted, snippet
 from dagforge.commands.migrate.model import NewDag, Note, Pair, Proposal, Setting
 from dagforge.commands.migrate.pairs import new_dags
 from dagforge.conf import BASE, Document, read_yaml, shown_path
-from dagforge.errors import DagForgeError, Origin, Problems, SettingsError, SourceLocation
-from dagforge.group import group
-from dagforge.plan import plan
+from dagforge.errors import DagForgeError, Origin, SourceLocation
 from dagforge.planning.model import DEFAULT_PIPELINE
 from dagforge.planning.names import slug
-from dagforge.resolve import DEFAULT_SECTION, read_sections, resolve
+from dagforge.resolve import DEFAULT_SECTION
 
 if TYPE_CHECKING:
-    from dagforge.build import Build, Request, Source
+    from dagforge.build import Request, Source
 
 FAMILY = "dagforge"
 _NAMES = ("dagforge.yml", "dagforge.yaml")
@@ -127,7 +126,6 @@ def settle(
     keep: Sequence[Setting],
     pairs: Sequence[Pair],
     new: Mapping[str, NewDag],
-    found: Build,
     source: Source,
     request: Request,
 ) -> Proposal:
@@ -144,7 +142,7 @@ def settle(
             return Proposal(tuple(placed), file, None, "", new, tuple(notes))
         trial = pasted.encode() if text is None else text
         try:
-            kept = _kept_dags(trial, found, source, request)
+            kept = _kept_dags(trial, source, request)
             return Proposal(tuple(placed), file, text, pasted, kept, tuple(notes))
         except DagForgeError as error:
             refused = {
@@ -172,31 +170,16 @@ def _rank(setting: Setting) -> int:
     return {"dag_id": 2, "grouping": 1, "group_names": 1, "task_id_style": 1}.get(setting.name, 0)
 
 
-def _kept_dags(text: bytes, found: Build, source: Source, request: Request) -> dict[str, NewDag]:
+def _kept_dags(text: bytes, source: Source, request: Request) -> dict[str, NewDag]:
     """Return the DAGs as they are with a changed settings file.
 
     Raises:
         DagForgeError: the changed settings are refused.
     """
     conf = source.conf.with_settings(FAMILY, settings_file(source), text)
-    problems = Problems()
-    sections = read_sections(conf, source.target, pipelines=source.pipelines, problems=problems)
-    planned = []
-    for each in found.stages:
-        settings = resolve(sections, each.pipeline, request.params, problems=problems)
-        groups = group(each.pipeline, settings.grouping(), each.pipeline)
-        dag = plan(
-            each.pipeline,
-            groups,
-            settings,
-            project=source.project.name,
-            env=conf.env,
-            warn=problems.warn,
-        )
-        planned.append((settings, dag))
-    check([dag for _, dag in planned])
-    problems.raise_errors(SettingsError)
-    return new_dags(planned, request, found)[0]
+    built = attempt(request, render_files=False, source=replace(source, conf=conf))
+    built.raise_errors()
+    return new_dags(built.stages, request, built)[0]
 
 
 def by_hand(settings: Iterable[Setting]) -> list[Setting]:
