@@ -54,7 +54,7 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = {"graph": "graph", "run": "run", "runs": "run"}
+LAZY = {"graph": "graph", "migrate": "migrate.command", "run": "run", "runs": "run"}
 """The module of `commands` for commands that are imported only when they are asked for."""
 
 
@@ -93,6 +93,7 @@ class Commands(click.Group):
         "verify",
         "explain",
         "templates",
+        "migrate",
         "schema",
         "help",
     )

@@ -460,7 +460,8 @@ def _read_sections(
             continue
         for name, data in document.data.items():
             at = document.origin(name)
-            if name.startswith("_"):  # a home for YAML anchors, as in Kedro's catalogs
+            # A home for YAML anchors, as in Kedro's catalogs; `__default__` is a pipeline.
+            if name.startswith("_") and not name.startswith("__"):
                 continue
             if name != DEFAULT_SECTION and package is not None:
                 problems.error(
