@@ -25,7 +25,7 @@ from dagforge.commands.options import (
 from dagforge.errors import UsageError
 
 if TYPE_CHECKING:
-    from dagforge.build import Request
+    from dagforge.build import Build, Request
     from dagforge.planning.model import DagPlan
     from dagforge.runtime.local import LocalRun, Outcome
     from dagforge.runtime.places import RunPlace
@@ -165,6 +165,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     found = build(request, render_files=False)
     (dag,) = found.dags
     check_runnable(dag)
+    _check_overlay(found)
     root = request.root
     store_url = store_url_of(options["store"], dag.settings.get("store_url"), root)
     files = Files(store_url)
@@ -194,6 +195,17 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     )
     outcome = _with_progress(local, run_locally)
     _report(local, outcome)
+
+
+def _check_overlay(found: Build) -> None:
+    """Refuse to run tasks of Kedro that hand each other what the catalog does not keep yet."""
+    from dagforge.output.overlay import overlay_of
+    from dagforge.runtime.errors import RunError
+
+    if found.overlay and found.conf.kedro is not None:
+        overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
+        if overlay is not None and not overlay.is_current:
+            raise RunError([overlay.stale()])
 
 
 def dag_project(dag: DagPlan) -> str:
