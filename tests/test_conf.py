@@ -435,6 +435,11 @@ FACT_ERRORS = [
         id="version as a number",
     ),
     pytest.param(
+        'deploy = "gs://bucket"\n',
+        "dagforge.toml:1:10: error: 'deploy' is text, not a table [project-key]",
+        id="no table",
+    ),
+    pytest.param(
         'pipelines = "data_science"\ninputs = [1]\nenv = ["a"]\nproject = " "\n',
         "dagforge.toml:1:13: error: 'pipelines' must be a list of names [project-key]\n"
         '  fix: write pipelines = ["data_science"]\n'
@@ -504,8 +509,38 @@ def test_facts_that_are_no_table(tmp_path: Path) -> None:
     with pytest.raises(LoadError) as caught:
         read_project(write(tmp_path, {"pyproject.toml": "[tool]\ndagforge = 5\n"}))
     assert str(caught.value) == (
-        "pyproject.toml: error: [tool.dagforge] is a number, not a table [project-key]"
+        "pyproject.toml:2:12: error: [tool.dagforge] is a number, not a table [project-key]"
     )
+
+
+NESTED = """
+[tool.dagforge]
+env = "one"
+deploy.folder = "shop"
+[tool."dagforge" . deploy.prod]
+url = "gs://bucket"
+files = {a = "b"}
+"""
+PLACES = [
+    (("env",), False, "3:7"),
+    (("deploy", "folder"), False, "4:17"),
+    (("deploy", "folder"), True, "4:1"),
+    (("deploy", "prod"), False, "5"),
+    (("deploy", "prod", "url"), False, "6:7"),
+    (("deploy", "prod", "files", "a"), False, "7:9"),
+    (("deploy", "prod", "missing"), False, "5"),
+    (("missing",), False, "2"),
+]
+
+
+@pytest.mark.parametrize(("path", "key", "place"), PLACES)
+def test_places_in_tables(tmp_path: Path, path: tuple[str, ...], key: bool, place: str) -> None:
+    project = read_project(write(tmp_path, {"pyproject.toml": NESTED}))
+    assert project.table is not None
+    origin = project.table
+    for part in path:
+        origin = origin / part
+    assert str(origin.location(key=key)) == f"pyproject.toml:{place}"
 
 
 SPECIFIERS = [

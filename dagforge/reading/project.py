@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _KEYS: dict[str, type] = {
     "pipelines": list,
     "inputs": list,
     "required-version": str,
+    "deploy": dict,
 }
 
 
@@ -47,6 +49,7 @@ class Project:
         output: folder for generated files.
         pipelines: what is compiled when nothing else is asked for; empty for the default.
         inputs: environment variables that `${env:NAME}` may read.
+        deploy: the table `deploy` as it stands there; `deploying/settings.py` reads it.
         table: where these keys are.
     """
 
@@ -61,6 +64,7 @@ class Project:
     pipelines: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     required_version: str | None = None
+    deploy: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
 
     def origin(self, key: str) -> Origin | None:
@@ -135,6 +139,12 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
                 problems.error("project-key", f"'{key}' is empty or unprintable", origin / key)
             else:
                 good[key] = value
+        elif expected is dict:
+            if isinstance(value, dict):
+                good[key] = value
+            else:
+                message = f"'{key}' is {kind_of(value)}, not a table"
+                problems.error("project-key", message, origin / key)
         elif not isinstance(value, list) or not all(
             isinstance(item, str) and item for item in value
         ):
@@ -170,6 +180,7 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         pipelines=good.get("pipelines", ()),
         inputs=good.get("inputs", ()),
         required_version=good.get("required-version"),
+        deploy=good.get("deploy", {}),
         table=origin,
     )
 
@@ -185,24 +196,47 @@ class _TomlDocument:
     def locate(self, path: KeyPath, *, key: bool = False) -> SourceLocation:
         lines = self.text.splitlines()
         names = [str(part) for part in path]
-        header = -1
-        if names[:2] == ["tool", "dagforge"]:
-            pattern = re.compile(r"\s*\[\s*tool\s*\.\s*\"?dagforge\"?\s*\]")
-            found = [row for row, line in enumerate(lines) if pattern.match(line)]
-            if not found:
-                return SourceLocation(self.file)
-            header, names = found[0], names[2:]
-        if names:
-            pattern = re.compile(rf"\s*[\"']?{re.escape(names[0])}[\"']?\s*=\s*")
-            for row in range(header + 1, len(lines)):
-                if lines[row].lstrip().startswith("["):
-                    break
-                match = pattern.match(lines[row])
-                if match is not None:
-                    indent = len(lines[row]) - len(lines[row].lstrip())
-                    column = indent if key else match.end()
-                    return SourceLocation(self.file, row + 1, column + 1)
-        return SourceLocation(self.file, header + 1) if header >= 0 else SourceLocation(self.file)
+        # The innermost table that has a header of its own, and in it as much of the rest as
+        # stands in one key: `a.b = {c = 1}` is where `a.b.c` is.
+        for depth in range(len(names), -1, -1):
+            row = _header_row(lines, names[:depth])
+            if row is None:
+                continue
+            for length in range(len(names), depth, -1):
+                place = _key_place(lines, row + 1, names[depth:length], key=key)
+                if place is not None:
+                    return SourceLocation(self.file, *place)
+            if depth:
+                return SourceLocation(self.file, row + 1)
+        return SourceLocation(self.file)
+
+
+def _dotted(names: Sequence[str]) -> str:
+    """Return a pattern for a key of these parts, quoted or not."""
+    return r"\s*\.\s*".join(rf"[\"']?{re.escape(name)}[\"']?" for name in names)
+
+
+def _header_row(lines: Sequence[str], names: Sequence[str]) -> int | None:
+    """Return the index of a table's header; -1 for the file itself, None where it has none."""
+    if not names:
+        return -1
+    pattern = re.compile(rf"\s*\[\s*{_dotted(names)}\s*\]")
+    return next((row for row, line in enumerate(lines) if pattern.match(line)), None)
+
+
+def _key_place(
+    lines: Sequence[str], first: int, names: Sequence[str], *, key: bool
+) -> tuple[int, int] | None:
+    """Return line and column of a key's value, or of the key, in the table that begins there."""
+    pattern = re.compile(rf"\s*{_dotted(names)}\s*=\s*")
+    for row in range(first, len(lines)):
+        if lines[row].lstrip().startswith("["):
+            return None
+        match = pattern.match(lines[row])
+        if match is not None:
+            indent = len(lines[row]) - len(lines[row].lstrip())
+            return row + 1, (indent if key else match.end()) + 1
+    return None
 
 
 def _table(document: _TomlDocument, name: str) -> dict[str, Any]:
