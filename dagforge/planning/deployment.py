@@ -38,10 +38,12 @@ class Parameter:
     Attributes:
         annotation: Python type; None where the default has none that says something.
         default: what a run gets that is given no other value.
+        required: it has no default.
     """
 
     annotation: str | None
     default: Any
+    required: bool = False
 
 
 @frozen
