@@ -89,17 +89,32 @@ class RunValue:
             are one JSON object.
         native: the field is rendered to a Python object, where JSON would become one.
         expanded: what takes the text replaces `$(NAME)` in it.
+        stored: the orchestrator keeps values of some of them.
     """
 
     name: str
     keys: tuple[tuple[str, str], ...] = ()
     native: bool = False
     expanded: bool = False
+    stored: bool = False
 
     @property
     def quoted(self) -> tuple[tuple[str, str], ...]:
         """The keys as texts in double quotes, with JSON's escapes."""
         return tuple((json.dumps(name), json.dumps(key)) for name, key in self.keys)
+
+
+@frozen
+class RunText:
+    """Something that a run knows within a text, which the orchestrator reads as a template.
+
+    Attributes:
+        value: None where the text is all there is.
+    """
+
+    before: str
+    value: RunValue | None = None
+    after: str = ""
 
 
 @frozen

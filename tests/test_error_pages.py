@@ -28,6 +28,7 @@ MENTION = re.compile(r"`\[([a-z]+(?:-[a-z]+)+)\]`")
 NO_CODES = {
     "airflow-version",
     "arrow-parquet",
+    "as-is",
     "date-time",
     "dist-packages",
     "f-string",

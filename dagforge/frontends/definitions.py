@@ -134,6 +134,7 @@ class Registry:
                 definition.origin,
                 at_key=True,
             )
+        kedro = self.conf.project.kedro
         body = definition.body if isinstance(definition.body, dict) else {}
         pipeline = Pipeline(
             name=name,
@@ -143,6 +144,7 @@ class Registry:
             parameters=settled(read.parameters, self.conf, problems),
             description=body.get("description") or read.description,
             front_end=self._front_ends.get(name) or NATIVE,
+            kedro_version=kedro.version if kedro is not None else None,
         )
         check_nodes(
             pipeline,

@@ -7,14 +7,13 @@ values go to the tasks with every run, over those of the project in the image.
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dagforge.errors import Problems
 from dagforge.ir import Node, Parameter, is_parameter
 from dagforge.planning.deployment import Parameter as FlowParameter
+from dagforge.planning.deployment import identifier, is_stored
 from dagforge.planning.planner import Planner
 from dagforge.values import Instance, RunValue
 
@@ -85,7 +84,7 @@ def flow_parameters(
     found: dict[str, FlowParameter] = {}
     taken = planner.target.facts.get("reserved_parameters", ())
     for parameter in declared_parameters(planner):
-        key = _identifier(parameter.name)
+        key = identifier(parameter.name)
         if key in given:
             continue
         if key in found or key in taken:
@@ -117,20 +116,22 @@ def value_for(
         expanded: what starts the command replaces `$(NAME)` in it.
     """
     setting = _setting(planner)
-    listed = planner.settings.for_dag().get(setting) if setting else None
     if setting is None:
         return None
-    read = _read_by(nodes)
-    names = [each.name for each in declared_parameters(planner)]
-    if isinstance(listed, Mapping):
-        names += [str(name) for name in listed if name not in names]
+    given = planner.settings.for_dag().get(setting)
+    listed: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     is_code = bool(planner.target.facts["run_parameters"].get("identifiers"))
-    keys = {
-        name: _identifier(name) if is_code and name not in (listed or {}) else name
-        for name in names
-        if _is_read(name, read)
-    }
-    return RunValue("parameters", tuple(keys.items()), native, expanded) if keys else None
+    spell = identifier if is_code else str
+    keys = {each.name: spell(each.name) for each in declared_parameters(planner)}
+    # A flow's argument is listed by its own name: it is the declared one, given another default.
+    keys |= {name: spell(name) for name in listed if spell(name) not in keys.values()}
+    read = _read_by(nodes)
+    keys = {name: key for name, key in keys.items() if _is_read(name, read)}
+    if not keys:
+        return None
+    kept = {spell(name) for name, value in listed.items() if is_code and is_stored(value)}
+    stored = not kept.isdisjoint(keys.values())
+    return RunValue("parameters", tuple(keys.items()), native, expanded, stored)
 
 
 def _setting(planner: Planner) -> str | None:
@@ -152,12 +153,6 @@ def _is_read(name: str, read: frozenset[str]) -> bool:
     if any(".".join(parts[:end]) in read for end in range(1, len(parts))):
         return True
     return any(each.startswith(f"{name}.") for each in read)
-
-
-def _identifier(name: str) -> str:
-    text = re.sub(r"\W", "_", name)
-    text = f"_{text}" if text[:1].isdigit() else text
-    return f"{text}_" if keyword.iskeyword(text) else text
 
 
 def _annotation(schema: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.real.airflow_home import make_airflow
+from tests.real.airflow_plans import MODULES
 from tests.real.environments import python_of
 from tests.real.prefect_environment import ask, server
 from tests.real.run_project import compiled, install, program, worker
@@ -19,7 +20,7 @@ from tests.real.run_project import compiled, install, program, worker
 __all__ = ["server"]
 
 # Airflow, Jinja, JSON, a shell and Kubernetes would each read something else here.
-ODD = "it's \"{{ ds }}\" $(HOME) $$ <b> & \\ łódź 007"
+ODD = 'it\'s "{{ ds }}" $(HOME) $$ <b> & \\ łódź 007'
 FLOWS = """
     from __future__ import annotations
 
@@ -97,6 +98,34 @@ def test_airflow_hands_parameters_to_the_functions(
         (tmp_path / "seen").unlink()
         airflow.airflow("dags", "test", dag.dag_id, "2026-01-02")
         assert seen(tmp_path / "seen") == DEFAULTS
+
+
+def test_prefect_keeps_parameters(server: str, tmp_path: Path) -> None:
+    root = make_project(tmp_path)
+    kept = {
+        "n": {"from_variable": "rows"},
+        "score_weights": {"from_block": {"type": "team.blocks.JsonConfig", "name": "weights"}},
+    }
+    (root / "conf/base/prefect.yml").write_text(json.dumps({"default": {"parameters": kept}}))
+    variables = {**worker(tmp_path, root, None), "SEEN": str(tmp_path / "seen")}
+    variables["PYTHONPATH"] = str(MODULES)
+    programs = program(tmp_path / "bin", python_of("prefect"), install(tmp_path / "wheel"))
+    variables["PATH"] = f"{programs}:{variables['PATH']}"
+    compiled(root, tmp_path / "flows", pipelines=("scoring",), target="prefect")
+    [file] = (tmp_path / "flows").iterdir()
+    (tmp_path / "home").mkdir()
+    keep = {"variables": {"rows": 2}, "blocks": {"weights": {"b": 2.5}}}
+    ask("prefect_keep.py", keep, tmp_path / "home", server, **variables)
+    runs = [{"file": str(file), "environment": {}, "parameters": given} for given in ({}, {"n": 4})]
+    for said in ask("prefect_run.py", {"runs": runs}, tmp_path / "home", server, **variables):
+        assert said["state"]["type"] == "COMPLETED", said
+    weights = {"b": 2.5}
+    assert seen(tmp_path / "seen") == [
+        ["load", 2, "none"],
+        ["score", 2, 0.75, weights],
+        ["load", 4, "none"],
+        ["score", 4, 0.75, weights],
+    ]
 
 
 def test_prefect_hands_parameters_to_the_functions(server: str, tmp_path: Path) -> None:

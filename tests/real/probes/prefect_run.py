@@ -1,8 +1,8 @@
 """Run flows of generated files in the real Prefect and print, as JSON, what became of them.
 
-Standard input is `{"runs": [{"file": path, "environment": {name: text}, "parameters": {...}}]}`. The answer is a list
-with, for each run, the flow's settings, the final state, and for each task its settings, state and
-what it logged.
+Standard input is `{"runs": [{"file": path, "environment": {name: text}, "parameters": {...}}]}`.
+The answer is a list with, for each run, the flow's settings, the final state, and for each task
+its settings, state and what it logged.
 """
 
 from __future__ import annotations

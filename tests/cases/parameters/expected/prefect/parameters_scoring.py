@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline scoring --target prefect
-#   hash      1:00e87bed0c62fc4bbd9ebd4d098524be
+#   hash      1:d84c3ac140c62920a95c7ea2ac5685bf
 """parameters-scoring: scoring.
 
 Score rows.
@@ -19,6 +19,7 @@ import subprocess
 
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
+from prefect.variables import Variable
 
 # What this flow is made of; its tasks say so to the image that runs them.
 STRUCTURE = "4b711516bc5b"
@@ -40,6 +41,14 @@ async def run_command(*command):
             process.kill()
 
 
+async def stored_parameters():
+    """Return the run's parameters; Prefect keeps those that it does not give."""
+    parameters = dict(flow_run.parameters)
+    if parameters["n"] is None:
+        parameters["n"] = await Variable.aget("rows")
+    return parameters
+
+
 @task(
     name="load",
 )
@@ -53,8 +62,8 @@ async def load():
         "--params",
         json.dumps(
             {
-                "n": flow_run.parameters["n"],
-                "load.seed": flow_run.parameters["load_seed"],
+                "n": (await stored_parameters())["n"],
+                "load.seed": (await stored_parameters())["load_seed"],
             },
         ),
         "--task",
@@ -107,12 +116,12 @@ async def scores():
     description="Score rows.",
 )
 def parameters_scoring(
-    n: int = 5,
     load_seed: int | None = None,
     score_limit: float = 0.75,
     score_how: str = "above",
     count_weights: dict[str, float] = {},
     count_names: list[str] = ["a", "b"],
+    n=None,
 ):
     load_run = load.submit()
     scores_run = scores.submit(wait_for=[load_run])

@@ -7,7 +7,7 @@
 #   target    prefect
 #   source    conf/base/pipelines.yml
 #   command   dagforge create --pipeline stored --target prefect
-#   hash      1:dceb42167a53fd063bd754b308f82939
+#   hash      1:ffe3a810c84fea1cc9cfc33d92869c9f
 """parameters-stored: stored."""
 
 import asyncio
@@ -16,6 +16,7 @@ import subprocess
 
 from prefect import flow, get_run_logger, task
 from prefect.runtime import flow_run
+from team.blocks import JsonConfig
 
 # What this flow is made of; its tasks say so to the image that runs them.
 STRUCTURE = "5ba4d581f280"
@@ -37,6 +38,14 @@ async def run_command(*command):
             process.kill()
 
 
+async def stored_parameters():
+    """Return the run's parameters; Prefect keeps those that it does not give."""
+    parameters = dict(flow_run.parameters)
+    if parameters["seed"] is None:
+        parameters["seed"] = (await JsonConfig.aload("seeds")).value
+    return parameters
+
+
 @task(
     name="load",
 )
@@ -48,7 +57,12 @@ async def load():
         "--nodes",
         "load",
         "--params",
-        json.dumps({"seed": flow_run.parameters["seed"]}),
+        json.dumps(
+            {
+                "seed": (await stored_parameters())["seed"],
+                "sizes": (await stored_parameters())["sizes"],
+            },
+        ),
         "--task",
         "parameters/parameters-stored/load",
         "--run-id",
@@ -89,7 +103,8 @@ async def count():
     name="parameters-stored",
 )
 def parameters_stored(
-    seed: int = 3,
+    seed=None,
+    sizes: dict = {"rows": 20},
     unread: str = "five",
 ):
     load_run = load.submit()
