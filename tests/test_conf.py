@@ -499,7 +499,7 @@ def test_facts_in_two_files(tmp_path: Path) -> None:
     with pytest.raises(LoadError) as caught:
         read_project(tmp_path)
     assert str(caught.value) == (
-        "pyproject.toml:2: error: the project's facts are in dagforge.toml and in"
+        "pyproject.toml:2:1: error: the project's facts are in dagforge.toml and in"
         " [tool.dagforge] of pyproject.toml [two-projects]\n"
         "  fix: keep one of them"
     )
@@ -511,36 +511,6 @@ def test_facts_that_are_no_table(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "pyproject.toml:2:12: error: [tool.dagforge] is a number, not a table [project-key]"
     )
-
-
-NESTED = """
-[tool.dagforge]
-env = "one"
-deploy.folder = "shop"
-[tool."dagforge" . deploy.prod]
-url = "gs://bucket"
-files = {a = "b"}
-"""
-PLACES = [
-    (("env",), False, "3:7"),
-    (("deploy", "folder"), False, "4:17"),
-    (("deploy", "folder"), True, "4:1"),
-    (("deploy", "prod"), False, "5"),
-    (("deploy", "prod", "url"), False, "6:7"),
-    (("deploy", "prod", "files", "a"), False, "7:9"),
-    (("deploy", "prod", "missing"), False, "5"),
-    (("missing",), False, "2"),
-]
-
-
-@pytest.mark.parametrize(("path", "key", "place"), PLACES)
-def test_places_in_tables(tmp_path: Path, path: tuple[str, ...], key: bool, place: str) -> None:
-    project = read_project(write(tmp_path, {"pyproject.toml": NESTED}))
-    assert project.table is not None
-    origin = project.table
-    for part in path:
-        origin = origin / part
-    assert str(origin.location(key=key)) == f"pyproject.toml:{place}"
 
 
 SPECIFIERS = [

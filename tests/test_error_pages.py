@@ -28,7 +28,9 @@ MENTION = re.compile(r"`\[([a-z]+(?:-[a-z]+)+)\]`")
 NO_CODES = {
     "airflow-version",
     "arrow-parquet",
+    "as-is",
     "composer-project",
+    "date-time",
     "dist-packages",
     "f-string",
     "if-expression",

@@ -24,14 +24,10 @@ from dagforge.errors import DagForgeError, Problem
 from dagforge.ir import Dataset, Node, Pipeline, Work, is_parameter
 from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError
 from dagforge.runtime.files import Files
-from dagforge.runtime.formats import type_name
 from dagforge.runtime.functions import (
-    Failure,
-    UserError,
     call,
     code_hash,
     function_of,
-    make_importable,
     outputs_of,
     stopped_by_signal,
 )
@@ -56,6 +52,7 @@ from dagforge.runtime.records import (
     write_record,
 )
 from dagforge.runtime.store import DatasetRecord, Store, now, superseded
+from dagforge.user_code import Failure, UserError, make_importable, type_name
 
 Say = Callable[[str], None]
 

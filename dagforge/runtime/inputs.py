@@ -21,9 +21,9 @@ from dagforge.runtime.formats import (
     format_named,
     load,
     refuse_live,
-    type_name,
 )
 from dagforge.runtime.store import DatasetRecord, now
+from dagforge.user_code import type_name
 
 # How often a file is read again that changes while it is read.
 _READS = 3

@@ -18,8 +18,8 @@ from dagforge.ir import is_parameter
 from dagforge.planning.variables import CONTRACT, RUN_ID, STRUCTURE, TASK
 from dagforge.runtime.execute import store_url_of
 from dagforge.runtime.files import Files, checksum, stat_of
-from dagforge.runtime.formats import describe, type_name
-from dagforge.runtime.functions import code_hash, failure_of, stopped_by_signal
+from dagforge.runtime.formats import describe
+from dagforge.runtime.functions import code_hash, stopped_by_signal
 from dagforge.runtime.inputs import is_same_file, moment_of
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.process import peak_memory, versions
@@ -34,6 +34,7 @@ from dagforge.runtime.records import (
     write_record,
 )
 from dagforge.runtime.store import DatasetRecord, Store, now
+from dagforge.user_code import failure_of, type_name
 
 
 @dataclass(slots=True)

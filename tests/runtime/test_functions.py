@@ -192,9 +192,9 @@ def test_a_module_that_cannot_be_imported(
 def test_an_installed_package_of_the_user_is_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagforge.runtime import functions
+    from dagforge import user_code
 
-    monkeypatch.setattr(functions, "_LIBRARIES", (tmp_path.resolve(),))
+    monkeypatch.setattr(user_code, "_LIBRARIES", (tmp_path.resolve(),))
     monkeypatch.syspath_prepend(str(tmp_path))
     package = tmp_path / "installed_team"
     package.mkdir()
