@@ -32,6 +32,7 @@ _KEYS: dict[str, type] = {
     "inputs": list,
     "required-version": str,
     "extends": list,
+    "policy": dict,
 }
 
 
