@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import itertools
 import os
 import re
@@ -53,7 +54,8 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = ("run", "runs")
+# Commands that are imported when they are asked for: the module in dagforge/commands, and the name.
+LAZY = {"run": ("run", "run"), "runs": ("run", "runs"), "import": ("importing", "import_")}
 
 
 STAGES = ("pipeline", "groups", "settings", "plan")
@@ -80,6 +82,7 @@ class Commands(click.Group):
 
     ORDER = (
         "init",
+        "import",
         "list",
         "show",
         "validate",
@@ -94,11 +97,11 @@ class Commands(click.Group):
     )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; those that run pipelines are imported only when they are asked for."""
+        """Return a command; some are imported only when they are asked for."""
         if cmd_name in LAZY:
-            from dagforge.commands import run as run_cli
-
-            command: click.Command = getattr(run_cli, cmd_name)
+            module, name = LAZY[cmd_name]
+            loaded = importlib.import_module(f"dagforge.commands.{module}")
+            command: click.Command = getattr(loaded, name)
             return command
         return super().get_command(ctx, cmd_name)
 
