@@ -17,24 +17,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dagforge.check import check
+from dagforge.check_dags import check_dags
 from dagforge.conf import BASE, Conf, Project, read_conf, read_project, shown_path
 from dagforge.errors import (
     DagForgeError,
     LoadError,
+    PipelineError,
     Problem,
     Problems,
     SettingsError,
     UsageError,
     did_you_mean,
 )
-from dagforge.frontends import load, registry
+from dagforge.frontends import registry
 from dagforge.frozen import frozen
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
 from dagforge.planning.model import DagPlan
+from dagforge.reading.packages import Package, fact_of, find_packages, targets_of
 from dagforge.render import Rendered, Templates, render
 from dagforge.resolve import GROUPING_SETTINGS, Layer, Sections, Settings, read_sections, resolve
 from dagforge.resources import templates_dir
@@ -87,6 +89,19 @@ class Stages:
 
 
 @frozen
+class Unplanned:
+    """One pipeline whose grouping failed.
+
+    Attributes:
+        error: what was wrong with the groups, and what is known of them.
+    """
+
+    pipeline: Pipeline
+    settings: Settings
+    error: PipelineError
+
+
+@frozen
 class Build:
     """What a request gives.
 
@@ -97,6 +112,8 @@ class Build:
         files: one a pipeline, empty when nothing was to be rendered.
         problems: errors first, each of them once.
         misused: some of the errors are the command line's.
+        names: of the pipelines that are asked for, in the order of the registry.
+        unplanned: those of the pipelines that have no plan because of their groups.
     """
 
     project: Project
@@ -107,6 +124,8 @@ class Build:
     files: tuple[RenderedFile, ...]
     problems: tuple[Problem, ...]
     misused: bool = False
+    names: tuple[str, ...] = ()
+    unplanned: tuple[Unplanned, ...] = ()
 
     @property
     def dags(self) -> tuple[DagPlan, ...]:
@@ -197,12 +216,14 @@ def read_source(request: Request) -> Source:
         DagForgeError: they cannot be read, or there is no such target.
     """
     project = read_project(request.root)
-    target = _target(request, project)
+    packages = find_packages(project)
+    target = _target(request, project, packages)
     conf = read_conf(
         request.root,
         env=request.env,
         conf=request.conf,
         project=project,
+        packages=packages,
         families=("dagforge", target.settings_family),
         environ=request.environ,
     )
@@ -229,9 +250,14 @@ def attempt(
     complete = set(names) == set(source.pipelines) and not request.selection
     steps = _Steps(len(names) * (3 if render_files else 2), progress)
 
-    pipelines = list(_each(names, lambda name: load(name, conf), problems, steps))
+    registered = registry(conf)
+    problems.extend(registered.problems)
+    pipelines = list(_each(names, registered.load, problems, steps))
+    for pipeline in pipelines:
+        problems.extend(pipeline.warnings)
     sections: Sections | None = None
     stages: list[Stages] = []
+    unplanned: list[Unplanned] = []
     with problems.stage():
         sections = read_sections(conf, target, pipelines=source.pipelines, problems=problems)
         compiling = functools.partial(
@@ -242,11 +268,12 @@ def attempt(
             env=conf.env,
             problems=problems,
             told=set(),
+            unplanned=unplanned,
         )
         planned = _each(pipelines, compiling, problems, steps)
         stages += (each for each in planned if each is not None)
     with problems.stage():
-        check([each.dag for each in stages])
+        check_dags([each.dag for each in stages])
     if complete and len(stages) == len(names):
         with problems.stage():
             check_for_keys([(each.settings, each.groups) for each in stages])
@@ -256,7 +283,9 @@ def attempt(
         with problems.stage():
             free = [*sections.layers(names), *_own_layers(stages)]
             whole = len(stages) == len(names)
-            files += _render(stages, free, request, project, target, problems, steps, whole=whole)
+            files += _render(
+                stages, free, request, project, target, conf.packages, problems, steps, whole=whole
+            )
     if strict:
         problems.found = [replace(problem, severity="error") for problem in problems.found]
     found = sorted(_once(problems.found), key=lambda problem: problem.severity != "error")
@@ -269,6 +298,8 @@ def attempt(
         tuple(files) if not problems.errors else (),
         tuple(found),
         problems.misused,
+        names,
+        tuple(unplanned),
     )
 
 
@@ -281,6 +312,7 @@ def _compile(
     env: str | None,
     problems: _Kept,
     told: set[str],
+    unplanned: list[Unplanned],
 ) -> Stages | None:
     """Return one pipeline after each stage, up to its plan; None where there can be no plan.
 
@@ -294,7 +326,11 @@ def _compile(
     groups = None
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
-            groups = group(pipeline, settings.grouping(), whole)
+            try:
+                groups = group(pipeline, settings.grouping(), whole)
+            except PipelineError as error:
+                unplanned.append(Unplanned(pipeline, settings, error))
+                raise
     if groups is None or settings.lost:
         check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
         return None
@@ -315,6 +351,7 @@ def _render(
     request: Request,
     project: Project,
     target: Target,
+    packages: Sequence[Package],
     problems: _Kept,
     steps: _Steps,
     *,
@@ -328,13 +365,21 @@ def _render(
         request: what is asked for.
         project: its facts.
         target: what is compiled for.
+        packages: that the project extends.
         problems: takes those of single files.
         steps: counts the files.
         whole: all pipelines could be compiled.
     """
     team = _team_templates(request, project)
     shown = None if team is None else shown_path(team, request.root)
-    templates = Templates.open(team, templates_dir(), target, shown=shown)
+    of_packages = [
+        (package.shown(), package.templates)
+        for package in packages
+        if package.templates is not None
+    ]
+    templates = Templates.open(
+        team, templates_dir(), target, shown=shown, packages=of_packages[::-1]
+    )
 
     def render_one(each: Stages) -> Rendered:
         return render(
@@ -351,7 +396,7 @@ def _render(
 
     rendered = list(_each(stages, render_one, problems, steps))
     whole = whole and len(rendered) == len(stages)
-    own_templates = team is not None or request.jinja_file is not None
+    own_templates = team is not None or bool(of_packages) or request.jinja_file is not None
     # What a template that failed, or one for a pipeline that did, would have read is not known;
     # the built-in ones read nothing of the kind.
     if whole or not own_templates:
@@ -385,15 +430,25 @@ class _Steps:
             self.progress(self.done, self.of)
 
 
-def _target(request: Request, project: Project) -> Target:
-    name = request.target if request.target is not None else project.target or DEFAULT_TARGET
-    version = request.airflow_version
+def _target(request: Request, project: Project, packages: Sequence[Package]) -> Target:
+    """Return what is compiled for: the command line says it, the project, or a package."""
+    name, origin = request.target, None
+    if name is None:
+        name, origin = project.target, project.origin("target")
+    if name is None:
+        name, origin = fact_of(packages, "target")
+    version, version_origin = request.airflow_version, None
+    if version is None:
+        version, version_origin = project.airflow_version, project.origin("airflow-version")
+    if version is None:
+        version, version_origin = fact_of(packages, "airflow-version")
     return read_target(
-        name,
+        DEFAULT_TARGET if name is None else name,
         templates_dir(),
-        version=project.airflow_version if version is None else version,
-        origin=project.origin("target") if request.target is None else None,
-        version_origin=project.origin("airflow-version") if version is None else None,
+        more=targets_of(packages),
+        version=version,
+        origin=origin,
+        version_origin=version_origin,
     )
 
 

@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,14 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-# Commands that are imported when they are asked for: the module in dagforge/commands, and the name.
-LAZY = {"run": ("run", "run"), "runs": ("run", "runs"), "import": ("importing", "import_")}
+LAZY = {
+    "graph": "graph",
+    "import": "importing",
+    "migrate": "migrate.command",
+    "run": "run",
+    "runs": "run",
+}
+"""The module of `commands` for commands that are imported only when they are asked for."""
 
 
 STAGES = ("pipeline", "groups", "settings", "plan")
@@ -70,6 +77,7 @@ DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
   dagforge init my_project     start a project with an example
   dagforge list                what this project defines
   dagforge show PIPELINE       how its nodes become tasks
+  dagforge graph PIPELINE      the same as a picture
   dagforge create              write the DAG files
   dagforge create --check      say whether they are up to date (for CI)
 
@@ -85,6 +93,7 @@ class Commands(click.Group):
         "import",
         "list",
         "show",
+        "graph",
         "validate",
         "create",
         "run",
@@ -92,16 +101,18 @@ class Commands(click.Group):
         "verify",
         "explain",
         "templates",
+        "migrate",
         "schema",
         "help",
     )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; some are imported only when they are asked for."""
+        """Return a command, imported by now if it is one of those."""
         if cmd_name in LAZY:
-            module, name = LAZY[cmd_name]
-            loaded = importlib.import_module(f"dagforge.commands.{module}")
-            command: click.Command = getattr(loaded, name)
+            module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
+            command: click.Command = getattr(
+                module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         return super().get_command(ctx, cmd_name)
 

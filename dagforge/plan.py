@@ -244,11 +244,12 @@ def check_for_keys(planned: Iterable[tuple[Settings, Sequence[NodeGroup]]]) -> N
             names.update(node.name for node in group.nodes)
             tags.update(group.tags)
     problems = Problems()
-    # The sections under `default:` are the same for all pipelines.
+    # The sections under `default:` are the same for all pipelines. What a package says of tags and
+    # tasks that this project lacks may be meant for another one.
     for settings in levels[:1]:
         for part, entries, known, word in (
-            ("for_tasks", settings.by_task[0], names, "task or node"),
-            ("for_tags", settings.by_tag[0], tags, "tag"),
+            ("for_tasks", settings.by_task[-2], names, "task or node"),
+            ("for_tags", settings.by_tag[-2], tags, "tag"),
         ):
             for key, layers in entries.items():
                 if key not in known:

@@ -1,13 +1,15 @@
 """Settings: an ordered tuple of layers, merged by a pure function.
 
 The order, low to high: the target's own, `default`, the pipeline's section, `for_tags`,
-`for_tasks`, the node's own, `--params`. Within each, base comes before the environment and
-`dagforge*.yml` before the orchestrator's file. Where a value came from is a question asked of
+`for_tasks`, the node's own, `--params`. Within each, the packages that the project extends come
+before the project, base before the environment and `dagforge*.yml` before the orchestrator's file.
+Where a value came from is a question asked of
 the layers again, not data carried along.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +26,7 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
+from dagforge.reading.packages import Package
 from dagforge.settings.schema import is_object, untold
 from dagforge.target import Target, known_elsewhere
 
@@ -144,7 +147,8 @@ class Settings:
 
     Attributes:
         general: layers below any task: the target's own, `default`, the pipeline's.
-        by_tag: for `default` and for the pipeline, the layers of each tag.
+        by_tag: for the `default` of each package and of the project, and for the pipeline, the
+            layers of each tag.
         by_task: the same for task and node names.
         by_node: what stands next to a node in its pipeline.
         top: the command line.
@@ -307,20 +311,25 @@ class Sections:
 
     Attributes:
         by_name: sections of one name, low to high.
+        packages: what each package that the project extends has under `default:`, in its order.
+        own: what the target itself sets, where a package made it.
         lost: by name, settings of sections that cannot be read as such.
     """
 
     by_name: Mapping[str, Sequence[_Section]]
     target: Target
     lost: Mapping[str, frozenset[str]]
+    packages: tuple[Sequence[_Section], ...] = ()
+    own: tuple[Layer, ...] = ()
 
     def layers(self, names: Iterable[str]) -> Iterator[Layer]:
-        """Yield the layers of `default` and of the sections of `names`."""
-        for name in (DEFAULT_SECTION, *names):
-            for section in self.by_name.get(name, ()):
-                yield section.layer
-                yield from section.for_tags.values()
-                yield from section.for_tasks.values()
+        """Yield the layers of `default`, that of packages too, and of the sections of `names`."""
+        yield from self.own
+        levels = [self.by_name.get(name, ()) for name in (DEFAULT_SECTION, *names)]
+        for section in itertools.chain.from_iterable([*self.packages, *levels]):
+            yield section.layer
+            yield from section.for_tags.values()
+            yield from section.for_tasks.values()
 
 
 def read_sections(
@@ -339,11 +348,19 @@ def read_sections(
     """
     conf.check(("dagforge", target.settings_family))
     lost: dict[str, frozenset[str]] = {}
+    packages = tuple(
+        _read_sections(conf, target, (), lost, problems, package) for package in conf.packages
+    )
     sections = _read_sections(conf, target, pipelines, lost, problems)
     by_name: dict[str, list[_Section]] = {}
     for section in sections:
         by_name.setdefault(section.name, []).append(section)
-    return Sections(by_name, target, lost)
+    own: tuple[Layer, ...] = ()
+    if target.own is not None:
+        at = target.own.origin / "settings"
+        settings = dict(target.own.settings)
+        own = (make_layer(settings, at, f"target {target.name}", target, problems),)
+    return Sections(by_name, target, lost, packages, own)
 
 
 def resolve(
@@ -373,8 +390,9 @@ def resolve(
         if node.settings
     }
     own = Layer(f"target {target.name}", target.defaults)
-    levels = [sections.by_name.get(name, ()) for name in (DEFAULT_SECTION, pipeline.name)]
-    _warn_hidden(levels, problems.warn)
+    of_project = [sections.by_name.get(name, ()) for name in (DEFAULT_SECTION, pipeline.name)]
+    _warn_hidden(of_project, problems.warn)
+    levels = [*sections.packages, *of_project]
     layers = [*sections.layers([pipeline.name]), *by_node.values(), top]
     lost = frozenset(name for layer in layers for name in layer.lost)
     for name in (DEFAULT_SECTION, pipeline.name):
@@ -382,7 +400,12 @@ def resolve(
     return Settings(
         target=target,
         pipeline=pipeline.name,
-        general=(own, *(section.layer for level in levels for section in level)),
+        general=(
+            own,
+            *(section.layer for level in sections.packages for section in level),
+            *sections.own,
+            *(section.layer for level in of_project for section in level),
+        ),
         by_tag=tuple(_gather(section.for_tags for section in level) for level in levels),
         by_task=tuple(_gather(section.for_tasks for section in level) for level in levels),
         by_node=by_node,
@@ -405,13 +428,23 @@ def _read_sections(
     pipelines: Collection[str],
     lost: dict[str, frozenset[str]],
     problems: Problems,
+    package: Package | None = None,
 ) -> list[_Section]:
-    """Return the sections of all files, low to high; put what cannot be read into `lost`."""
+    """Return the sections of all files, low to high; put what cannot be read into `lost`.
+
+    Args:
+        conf: the files.
+        target: whose settings are known.
+        pipelines: names that a section may have.
+        lost: takes by section what cannot be read.
+        problems: takes what is wrong.
+        package: whose files; None for those of the project.
+    """
     sections: list[_Section] = []
     documents = [
         (entry.document, entry.layer, family)
         for family in ("dagforge", target.settings_family)
-        for entry in conf.settings_of(family)
+        for entry in conf.settings_of(family, package)
     ]
     documents.sort(key=lambda found: found[1] != BASE)
     for document, env, family in documents:
@@ -426,7 +459,17 @@ def _read_sections(
             continue
         for name, data in document.data.items():
             at = document.origin(name)
-            if name.startswith("_"):  # a home for YAML anchors, as in Kedro's catalogs
+            # A home for YAML anchors, as in Kedro's catalogs; `__default__` is a pipeline.
+            if name.startswith("_") and not name.startswith("__"):
+                continue
+            if name != DEFAULT_SECTION and package is not None:
+                problems.error(
+                    "unknown-section",
+                    f"'{name}' cannot stand here: a package sets what holds for all pipelines",
+                    at,
+                    fix=f"put it under `{DEFAULT_SECTION}:`",
+                    at_key=True,
+                )
                 continue
             if name != DEFAULT_SECTION and name not in pipelines:
                 problems.error(
@@ -449,7 +492,8 @@ def _read_sections(
                 )
                 lost[name] = frozenset(target.settings)
                 continue
-            sections.append(_section(name, data, at, env, family, target, problems))
+            where = f"{env} {family}" if package is None else f"{package.name} {env} {family}"
+            sections.append(_section(name, data, at, env, where, family, target, problems))
     _refuse_twice(sections, problems)
     return sections
 
@@ -465,12 +509,12 @@ def _section(
     data: Mapping[str, Any],
     at: Origin,
     env: str,
+    where: str,
     family: str,
     target: Target,
     problems: Problems,
 ) -> _Section:
     plain = {key: value for key, value in data.items() if key not in (FOR_TAGS, FOR_TASKS)}
-    where = f"{env} {family}"
     layer = make_layer(plain, at, f"{name} ({where})", target, problems, family=family)
     parts: dict[str, dict[str, Layer]] = {FOR_TAGS: {}, FOR_TASKS: {}}
     for part, layers in parts.items():

@@ -93,6 +93,19 @@ class RunValue:
 
 
 @frozen
+class RunText:
+    """Something that a run knows within a text, which the orchestrator reads as a template.
+
+    Attributes:
+        value: None where the text is all there is.
+    """
+
+    before: str
+    value: RunValue | None = None
+    after: str = ""
+
+
+@frozen
 class Literal:
     """Text that stands in a field which the orchestrator would read as a template, but is none."""
 

@@ -29,6 +29,8 @@ NO_CODES = {
     "airflow-version",
     "dag-factory",
     "arrow-parquet",
+    "as-is",
+    "date-time",
     "dist-packages",
     "f-string",
     "if-expression",

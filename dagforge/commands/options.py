@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -194,6 +195,9 @@ template_options = with_options(
 )
 
 
+_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
+
+
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds a project, else `start`."""
     for folder in (start, *start.parents):
@@ -201,7 +205,7 @@ def find_root(start: Path) -> Path:
             return folder
         pyproject = folder / "pyproject.toml"
         try:
-            if pyproject.is_file() and b"[tool.dagforge" in pyproject.read_bytes():
+            if pyproject.is_file() and _TABLES.search(pyproject.read_bytes()):
                 return folder
         except OSError:
             continue

@@ -24,6 +24,7 @@ from dagforge.values import (
     Literal,
     Model,
     Reference,
+    RunText,
     RunValue,
 )
 
@@ -56,6 +57,9 @@ _SPELLINGS: Mapping[type, Callable[[Any], Data]] = {
         "fields": {name: as_data(inner) for name, inner in value.fields.items()},
     },
     RunValue: lambda value: {"run_value": value.name},
+    RunText: lambda value: {
+        "text": [value.before, value.value.name if value.value else None, value.after],
+    },
     Literal: lambda value: {"literal": value.text},
     Constant: lambda value: {"constant": value.name},
 }
@@ -71,6 +75,7 @@ _TAGGED = frozenset(
         frozenset({"model", "fields"}),
         frozenset({"run_value"}),
         frozenset({"literal"}),
+        frozenset({"text"}),
         frozenset({"constant"}),
         frozenset({"type", "fields"}),
         frozenset({"float"}),

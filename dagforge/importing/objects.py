@@ -397,7 +397,7 @@ def _asset(part: Part, notes: Notes, world: World) -> Part:
 
 
 def _refuse_asset_file(part: Part, notes: Notes) -> None:
-    at = part.value["file"] if "file" in part.value else part
+    at = part.value.get("file", part)
     notes.refuse("assets are named in another file", at.place, "write the assets' URIs here")
 
 
