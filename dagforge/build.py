@@ -22,6 +22,7 @@ from dagforge.conf import BASE, Conf, Project, read_conf, read_project, shown_pa
 from dagforge.errors import (
     DagForgeError,
     LoadError,
+    PipelineError,
     Problem,
     Problems,
     SettingsError,
@@ -96,6 +97,19 @@ class Stages:
 
 
 @frozen
+class Unplanned:
+    """One pipeline whose grouping failed.
+
+    Attributes:
+        error: what was wrong with the groups, and what is known of them.
+    """
+
+    pipeline: Pipeline
+    settings: Settings
+    error: PipelineError
+
+
+@frozen
 class Build:
     """What a request gives.
 
@@ -106,6 +120,8 @@ class Build:
         files: one a pipeline, empty when nothing was to be rendered.
         problems: errors first, each of them once.
         misused: some of the errors are the command line's.
+        names: of the pipelines that are asked for, in the order of the registry.
+        unplanned: those of the pipelines that have no plan because of their groups.
     """
 
     project: Project
@@ -116,6 +132,8 @@ class Build:
     files: tuple[RenderedFile, ...]
     problems: tuple[Problem, ...]
     misused: bool = False
+    names: tuple[str, ...] = ()
+    unplanned: tuple[Unplanned, ...] = ()
 
     @property
     def dags(self) -> tuple[DagPlan, ...]:
@@ -247,6 +265,7 @@ def attempt(
         problems.extend(pipeline.warnings)
     sections: Sections | None = None
     stages: list[Stages] = []
+    unplanned: list[Unplanned] = []
     with problems.stage():
         sections = read_sections(conf, target, pipelines=source.pipelines, problems=problems)
         compiling = functools.partial(
@@ -257,6 +276,7 @@ def attempt(
             env=conf.env,
             problems=problems,
             told=set(),
+            unplanned=unplanned,
         )
         planned = _each(pipelines, compiling, problems, steps)
         stages += (each for each in planned if each is not None)
@@ -287,6 +307,8 @@ def attempt(
         tuple(files) if not problems.errors else (),
         tuple(found),
         problems.misused,
+        names,
+        tuple(unplanned),
     )
 
 
@@ -299,6 +321,7 @@ def _compile(
     env: str | None,
     problems: _Kept,
     told: set[str],
+    unplanned: list[Unplanned],
 ) -> Stages | None:
     """Return one pipeline after each stage, up to its plan; None where there can be no plan.
 
@@ -312,7 +335,11 @@ def _compile(
     groups = None
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
-            groups = group(pipeline, settings.grouping(), whole)
+            try:
+                groups = group(pipeline, settings.grouping(), whole)
+            except PipelineError as error:
+                unplanned.append(Unplanned(pipeline, settings, error))
+                raise
     if groups is None or settings.lost:
         check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
         return None

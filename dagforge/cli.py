@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import itertools
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +55,14 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = ("run", "runs")
+LAZY = {
+    "graph": "graph",
+    "import": "importing",
+    "migrate": "migrate.command",
+    "run": "run",
+    "runs": "run",
+}
+"""The module of `commands` for commands that are imported only when they are asked for."""
 
 
 STAGES = ("pipeline", "groups", "settings", "plan")
@@ -68,6 +77,7 @@ DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
   dagforge init my_project     start a project with an example
   dagforge list                what this project defines
   dagforge show PIPELINE       how its nodes become tasks
+  dagforge graph PIPELINE      the same as a picture
   dagforge create              write the DAG files
   dagforge create --check      say whether they are up to date (for CI)
 
@@ -80,8 +90,10 @@ class Commands(click.Group):
 
     ORDER = (
         "init",
+        "import",
         "list",
         "show",
+        "graph",
         "validate",
         "create",
         "run",
@@ -90,16 +102,18 @@ class Commands(click.Group):
         "explain",
         "policy",
         "templates",
+        "migrate",
         "schema",
         "help",
     )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; those that run pipelines are imported only when they are asked for."""
+        """Return a command, imported by now if it is one of those."""
         if cmd_name in LAZY:
-            from dagforge.commands import run as run_cli
-
-            command: click.Command = getattr(run_cli, cmd_name)
+            module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
+            command: click.Command = getattr(
+                module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         return super().get_command(ctx, cmd_name)
 
