@@ -54,7 +54,13 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = {"graph": "graph", "migrate": "migrate.command", "run": "run", "runs": "run"}
+LAZY = {
+    "graph": "graph",
+    "lineage": "lineage",
+    "migrate": "migrate.command",
+    "run": "run",
+    "runs": "run",
+}
 """The module of `commands` for commands that are imported only when they are asked for."""
 
 
@@ -86,6 +92,7 @@ class Commands(click.Group):
         "list",
         "show",
         "graph",
+        "lineage",
         "validate",
         "create",
         "run",
