@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ _DEBUG = "DAGFORGE_TRACEBACK"
 
 LAZY = {
     "graph": "graph",
+    "import": "importing",
     "lineage": "lineage",
     "migrate": "migrate.command",
     "run": "run",
@@ -89,6 +91,7 @@ class Commands(click.Group):
 
     ORDER = (
         "init",
+        "import",
         "list",
         "show",
         "graph",
@@ -109,7 +112,9 @@ class Commands(click.Group):
         """Return a command, imported by now if it is one of those."""
         if cmd_name in LAZY:
             module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
-            command: click.Command = getattr(module, cmd_name)
+            command: click.Command = getattr(
+                module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         return super().get_command(ctx, cmd_name)
 
