@@ -58,6 +58,7 @@ _DEBUG = "DAGFORGE_TRACEBACK"
 LAZY = {
     "graph": "graph",
     "import": "importing",
+    "lineage": "lineage",
     "migrate": "migrate.command",
     "run": "run",
     "runs": "run",
@@ -94,6 +95,7 @@ class Commands(click.Group):
         "list",
         "show",
         "graph",
+        "lineage",
         "validate",
         "create",
         "run",
