@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,14 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = {"graph": "graph", "migrate": "migrate.command", "run": "run", "runs": "run"}
+LAZY = {
+    "graph": "graph",
+    "import": "importing",
+    "lineage": "lineage",
+    "migrate": "migrate.command",
+    "run": "run",
+    "runs": "run",
+}
 """The module of `commands` for commands that are imported only when they are asked for."""
 
 
@@ -85,9 +93,11 @@ class Commands(click.Group):
 
     ORDER = (
         "init",
+        "import",
         "list",
         "show",
         "graph",
+        "lineage",
         "validate",
         "create",
         "run",
@@ -95,6 +105,7 @@ class Commands(click.Group):
         "verify",
         "deploy",
         "explain",
+        "policy",
         "templates",
         "migrate",
         "schema",
@@ -105,7 +116,9 @@ class Commands(click.Group):
         """Return a command, imported by now if it is one of those."""
         if cmd_name in LAZY:
             module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
-            command: click.Command = getattr(module, cmd_name)
+            command: click.Command = getattr(
+                module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         return super().get_command(ctx, cmd_name)
 
@@ -455,6 +468,35 @@ def explain(path: str, form: str, **options: Any) -> None:
     if options["verbose"]:
         tell(found.warnings, options)
     click.echo(explain_path(found, path, form))
+
+
+@cli.command()
+@project_options
+@target_options
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@talk_options
+def policy(form: str, **options: Any) -> None:
+    """List the rules in force, where each stands, and the exceptions from them.
+
+    Rules stand in [tool.dagforge.policy] and in the packages that the project extends. `create` and
+    `validate` check them.
+    """
+    from dagforge.build import attempt, read_source
+    from dagforge.commands.policy import policy_text
+    from dagforge.errors import Problems
+    from dagforge.policy.rules import policy_tables, read_rules
+
+    options["every"] = True
+    request = make_request(options)
+    source = read_source(request)
+    problems = Problems()
+    tables = policy_tables(source.project, source.conf.packages)
+    rules = read_rules(tables, source.target, problems)
+    found = attempt(request, render_files=False, source=source)
+    say_more(found, options)
+    click.echo(policy_text(found, rules, form))
+    problems.extend(problem for problem in found.problems if problem.severity == "error")
+    problems.raise_errors(DagForgeError)
 
 
 @cli.command(name="help")

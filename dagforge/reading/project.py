@@ -33,6 +33,7 @@ _KEYS: dict[str, type] = {
     "required-version": str,
     "extends": list,
     "deploy": dict,
+    "policy": dict,
 }
 
 
