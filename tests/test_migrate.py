@@ -715,6 +715,17 @@ def test_files_of_others_and_of_dagforge_are_left_alone(project: Project) -> Non
     ]
 
 
+def test_files_of_other_projects_are_left_alone(project: Project) -> None:
+    text = (DAGS / "0.11.0/space_flights_dag.py").read_text()
+    project("0.11.0", {"airflow_dags/a_dag.py": text.replace("space_flights", "moon"), **ONE_RUN})
+    found = report()
+    assert len(found["dags"]) == 2
+    assert told(found, "file") == [
+        "airflow_dags/a_dag.py:None:None: stays: this file is of the package 'moon', and is left "
+        "alone"
+    ]
+
+
 def test_values_that_dagforge_refuses_are_not_proposed(project: Project) -> None:
     text = (DAGS / "0.11.0/space_flights_dag.py").read_text()
     project(None, {"airflow_dags/space_flights_dag.py": text.replace("@daily", "61 * * * *")})
