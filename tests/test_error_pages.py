@@ -27,6 +27,7 @@ CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
 MENTION = re.compile(r"`\[([a-z]+(?:-[a-z]+)+)\]`")
 NO_CODES = {
     "airflow-version",
+    "dag-factory",
     "arrow-parquet",
     "as-is",
     "date-time",

@@ -28,6 +28,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, argument_of, converted, task_context
+from dagforge.planning.run_parameters import value_for
 from dagforge.planning.sizes import machine_of, machine_unused
 from dagforge.resolve import Layer
 from dagforge.settings.convert import (
@@ -370,7 +371,7 @@ def _command(
     """
     first = group.nodes[0].action
     assert isinstance(first, Work)
-    target, context = planner.target, task_context(planner, data)
+    context = task_context(planner, data)
     if first.runner == "command" and len(group.nodes) == 1:
         node = group.nodes[0]
 
@@ -416,8 +417,9 @@ def _command(
         words += ["--project", data["project_dir"]]
     if env is not None:
         words += ["--env", env]
-    if target.facts.get("passes_parameters") and data.get("parameters"):
-        words += ["--params", RunValue("parameters")]
+    parameters = value_for(planner, group.nodes, native=context.native, expanded=expands)
+    if parameters is not None:
+        words += ["--params", parameters]
     words += ["--task", task, "--run-id", RUN_ID]
     words += ["--contract", hash_of_contract, "--structure", STRUCTURE]
     if data.get("store_url"):

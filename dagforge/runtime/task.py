@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.conf import read_conf, read_project
-from dagforge.errors import DagForgeError, UsageError, did_you_mean
+from dagforge.errors import DagForgeError, Problems, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.catalog import read_parameters
-from dagforge.frontends.parameters import defaults_of
+from dagforge.frontends.parameters import check_given, defaults_of
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
 from dagforge.planning.kedro_run import is_kedro
@@ -68,6 +68,10 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
     place = RunPlace(project_name, conf.env, dag_id, request.run_id)
     # The DAG says where its data are; an environment that says otherwise stands nearer.
     store_url = store_url_of(None, request.store or settings.get("store_url"), request.root)
+    parameters = merged(merged(defaults_of(pipeline), read_parameters(conf)), request.parameters)
+    problems = Problems()
+    check_given(pipeline, parameters, problems)
+    problems.raise_errors(RunError)
     if request.structure is not None:
         _keep_structure(Files(store_url), place, request)
     if conf.kedro is not None and is_kedro(nodes[0]):
@@ -94,7 +98,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
         task_id=task_id,
         root=request.root,
         store_url=store_url,
-        parameters=merged(merged(defaults_of(pipeline), read_parameters(conf)), request.parameters),
+        parameters=parameters,
         allow_pickle=settings.get("allow_pickle", True),
         preview_rows=settings.get("preview_rows", 0),
         structure=request.structure,
