@@ -133,6 +133,7 @@ def test_what_is_refused(
     make_project(root, row.files)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if row.preparation:
         PREPARATIONS[row.preparation](root)
     before = snapshot(tmp_path)
