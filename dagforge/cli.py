@@ -897,15 +897,29 @@ def main() -> None:
         elif hasattr(stream, "reconfigure"):
             # A name in any script can be told on any terminal.
             stream.reconfigure(errors="backslashreplace")
-    code = _run(sys.argv[1:])
+    code = run(sys.argv[1:])
     # The process ends: looking through all that is left for cycles would be its longest stage.
     gc.freeze()
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(
+    arguments: Sequence[str],
+    *,
+    name: str = "dagforge",
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> int:
+    """Run a command, report what is wrong with it, and return the exit code.
+
+    Args:
+        arguments: the words after the program's name.
+        name: what the program is called.
+        defaults: values of options that are not given, by command and name.
+    """
     try:
-        code = cli.main(args=list(arguments), prog_name="dagforge", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name=name, standalone_mode=False, default_map=defaults
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except DagForgeError as error:

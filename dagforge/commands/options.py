@@ -142,6 +142,11 @@ settings_options = with_options(
     ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
     click.option(
+        "--conf-source",
+        metavar="PATH",
+        help="The configuration that tasks of a Kedro project read where they run.",
+    ),
+    click.option(
         "--params",
         multiple=True,
         metavar="K=V,...",
@@ -326,7 +331,11 @@ def make_request(options: Mapping[str, Any]) -> Request:
     from dagforge.ir import Selection
 
     params = parse_params(options.get("params", ()))
-    for option, name in (("group_by", "grouping"), ("dag_id", "dag_id")):
+    for option, name in (
+        ("group_by", "grouping"),
+        ("dag_id", "dag_id"),
+        ("conf_source", "conf_source"),
+    ):
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
