@@ -190,13 +190,17 @@ def build(
     return found
 
 
-def read_source(request: Request) -> Source:
+def read_source(request: Request, *, check_version: bool = True) -> Source:
     """Return the files that `request` is about.
+
+    Args:
+        request: what is asked for.
+        check_version: refuse a project that wants another DagForge.
 
     Raises:
         DagForgeError: they cannot be read, or there is no such target.
     """
-    project = read_project(request.root)
+    project = read_project(request.root, check_version=check_version)
     target = _target(request, project)
     conf = read_conf(
         request.root,

@@ -196,16 +196,9 @@ template_options = with_options(
 
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds a project, else `start`."""
-    for folder in (start, *start.parents):
-        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-            return folder
-        pyproject = folder / "pyproject.toml"
-        try:
-            if pyproject.is_file() and b"[tool.dagforge" in pyproject.read_bytes():
-                return folder
-        except OSError:
-            continue
-    return start
+    from dagforge.reading.project import holds_project
+
+    return next((each for each in (start, *start.parents) if holds_project(each)), start)
 
 
 def parse_params(texts: Iterable[str]) -> dict[str, Any]:

@@ -68,12 +68,26 @@ class Project:
         return self.table / key if self.table is not None else None
 
 
-def read_project(root: Path, *, version: str | None = None) -> Project:
+def holds_project(folder: Path) -> bool:
+    """Say whether a folder is that of a project."""
+    if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
+        return True
+    pyproject = folder / "pyproject.toml"
+    try:
+        return pyproject.is_file() and b"[tool.dagforge" in pyproject.read_bytes()
+    except OSError:
+        return False
+
+
+def read_project(
+    root: Path, *, version: str | None = None, check_version: bool = True
+) -> Project:
     """Return the facts of the project in `root`, the defaults where there is no file.
 
     Args:
         root: a folder; those above it are not searched.
         version: DagForge's own, to compare with `required-version`; None for the installed one.
+        check_version: False where nothing will be written.
 
     Raises:
         LoadError: a file cannot be read, both files have the facts, this version is not the
@@ -107,7 +121,8 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
     if not tables:
         return Project(root, default_name)
     origin, facts = tables[0]
-    _check_version(facts.get("required-version"), origin, version)
+    if check_version:
+        _check_version(facts.get("required-version"), origin, version)
     return _project(root, default_name, facts, origin)
 
 

@@ -1,0 +1,420 @@
+"""What a change means: the two sides of `dagforge diff`, compiled and compared."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from dagforge.build import Build, Request, build, read_source
+from dagforge.commands.revisions import (
+    Repository,
+    Revision,
+    find_repository,
+    find_revision,
+    has_revision,
+    merge_base,
+    repository_of,
+    write_revision,
+)
+from dagforge.compare.changes import Difference, compare
+from dagforge.compare.outline import DagOutline, outline
+from dagforge.errors import (
+    DagForgeError,
+    Problem,
+    SourceLocation,
+    UsageError,
+    did_you_mean,
+)
+from dagforge.frozen import frozen
+from dagforge.reading.project import holds_project, read_project
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+HERE: Final = "working tree"
+_HEAD: Final = "HEAD"
+_RANGE: Final = re.compile(r"(?P<old>.*?)(?P<dots>\.\.\.?)(?P<new>[^.].*)?")
+
+
+@frozen
+class Side:
+    """One of the two states that are compared.
+
+    Attributes:
+        label: what it is called.
+        request: what to compile; None where the project was not there yet.
+        places: what stands before the path of a file in a message about this side.
+        files: folder of generated files, which are read instead of compiled.
+        commit: of the revision; None for a folder.
+    """
+
+    label: str
+    request: Request | None
+    places: str = ""
+    files: Path | None = None
+    commit: str | None = None
+
+
+@frozen
+class Compiled:
+    """What one side is made of.
+
+    Attributes:
+        pipelines: names of all that are registered.
+        target: its name.
+        version: of the orchestrator.
+    """
+
+    dags: tuple[DagOutline, ...]
+    pipelines: tuple[str, ...]
+    target: str = ""
+    orchestrator: str = ""
+    version: str = ""
+
+
+@frozen
+class Built:
+    """A side that was compiled in this process.
+
+    Attributes:
+        found: None where nothing had to be compiled.
+    """
+
+    compiled: Compiled
+    found: Build | None
+
+
+@frozen
+class Comparison:
+    """The answer of `dagforge diff`.
+
+    Attributes:
+        moves: what the orchestrator's other version makes of the same definition.
+        after: moment after which next runs are told; None tells the first ones.
+    """
+
+    old: Side
+    new: Side
+    before: Compiled
+    now: Compiled
+    difference: Difference
+    moves: tuple[Move, ...]
+    after: datetime.datetime | None
+
+
+@frozen
+class Asked:
+    """What the command line says of the two sides.
+
+    Attributes:
+        against: a revision, two of them, or a folder; None for the default.
+        fork: compare with the merge base of the revision and HEAD.
+        old_version: of the orchestrator, for the old side; None for what its project says.
+        after: moment after which next runs are told.
+    """
+
+    request: Request
+    against: str | None = None
+    fork: bool = False
+    old_version: str | None = None
+    after: datetime.datetime | None = None
+
+
+def compare_sides(asked: Asked) -> Comparison:
+    """Return what differs between what is compared and what is here.
+
+    Raises:
+        UsageError: there is nothing of that name to compare with, or neither side has a pipeline
+            that is asked for.
+        DagForgeError: a side is wrong; with the problems of both, each told where it is.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dagforge-")))
+        old, new, dated = _sides(asked, folder)
+        before, now = _compile(old, new)
+    _check_pipelines(asked.request, before, now.compiled)
+    difference = compare(before.dags, now.compiled.dags)
+    return Comparison(
+        old,
+        new,
+        before,
+        now.compiled,
+        difference,
+        _moves(before, now),
+        asked.after or dated,
+    )
+
+
+# --- which sides
+
+
+def _sides(asked: Asked, folder: Path) -> tuple[Side, Side, datetime.datetime | None]:
+    """Return the old and the new side, and when the newest commit of the new one was made."""
+    request, against = asked.request, asked.against
+    other = Path(against) if against is not None else None
+    if against is not None and _is_folder(against, request.root):
+        assert other is not None
+        return _folder_side(other, asked), Side(HERE, request), _date_of_head(request.root)
+    versions = request.airflow_version is not None or asked.old_version is not None
+    if against is None and versions and not asked.fork:
+        return (
+            Side(HERE, replace(request, airflow_version=asked.old_version)),
+            Side(HERE, request),
+            _date_of_head(request.root),
+        )
+    repository = repository_of(request.root)
+    first, second = _revisions(repository, against or _HEAD, fork=asked.fork)
+    old_request = replace(request, airflow_version=asked.old_version or request.airflow_version)
+    old = _revision_side(repository, first, old_request, folder / "old")
+    if second is None:
+        head = find_revision(repository, _HEAD)
+        return old, Side(HERE, request), head.date
+    return old, _revision_side(repository, second, request, folder / "new"), second.date
+
+
+def _is_folder(against: str, root: Path) -> bool:
+    """Say whether a folder is meant.
+
+    Raises:
+        UsageError: a folder is meant that is not there, or the name is that of a commit too.
+    """
+    written_as_path = against.startswith((".", "/", "~")) and not against.startswith("...")
+    if not Path(against).is_dir():
+        if written_as_path:
+            raise UsageError.of("no-comparison", f"there is no folder '{against}'")
+        return False
+    if not written_as_path:
+        repository = find_repository(root)
+        if repository is not None and has_revision(repository, against):
+            raise UsageError.of(
+                "no-comparison",
+                f"'{against}' is a folder and a revision",
+                fix=f"write './{against}' for the folder, 'refs/heads/{against}' for a branch",
+            )
+    return True
+
+
+def _revisions(
+    repository: Repository, text: str, *, fork: bool
+) -> tuple[Revision, Revision | None]:
+    """Return the commits of both sides, None for the working tree; spelled as git spells them."""
+    parts = _RANGE.fullmatch(text)
+    if parts is None or (parts["new"] is None and not text.endswith("..")):
+        if fork:
+            return merge_base(repository, text, _HEAD), None
+        return find_revision(repository, text), None
+    one, other = parts["old"] or _HEAD, parts["new"] or _HEAD
+    new = find_revision(repository, other)
+    if fork or parts["dots"] == "...":
+        return merge_base(repository, one, other), new
+    return find_revision(repository, one), new
+
+
+def _date_of_head(root: Path) -> datetime.datetime | None:
+    repository = find_repository(root)
+    if repository is None or not has_revision(repository, _HEAD):
+        return None
+    return find_revision(repository, _HEAD).date
+
+
+def _revision_side(
+    repository: Repository, revision: Revision, request: Request, folder: Path
+) -> Side:
+    """Return a side whose files are written as a commit holds them."""
+    root = write_revision(repository, revision, repository.within, folder)
+    within = "" if repository.within == PurePosixPath() else f"{repository.within}/"
+    places = f"{revision.name}:{within}"
+    label, commit = revision.name, revision.commit
+    if not root.is_dir() or not holds_project(root):
+        return Side(label, None, places, commit=commit)
+
+    def at_that_time(path: Path | None) -> Path | None:
+        """Return where a folder of the command line was in the commit; others stay as they are."""
+        if path is None:
+            return None
+        inside = _inside(path, repository.top)
+        if inside is None:
+            return path
+        if not (folder / inside).exists():
+            write_revision(repository, revision, inside, folder)
+        return folder / inside
+
+    moved = replace(
+        request,
+        root=root,
+        conf=at_that_time(request.conf),
+        templates=at_that_time(request.templates),
+    )
+    project = _read_tolerantly(root)
+    for path in project:
+        # What a project has beside its own folder in the repository.
+        outside = Path(os.path.normpath(request.root / path))
+        if _inside(outside, request.root) is None:
+            at_that_time(outside)
+    return Side(label, moved, places, commit=commit)
+
+
+def _read_tolerantly(root: Path) -> Iterator[Path]:
+    """Yield the folders that a project names; none where its facts are wrong, which is told later."""
+    try:
+        project = read_project(root, check_version=False)
+    except DagForgeError:
+        return
+    yield project.conf
+    if project.templates is not None:
+        yield project.templates
+
+
+def _inside(path: Path, top: Path) -> PurePosixPath | None:
+    try:
+        return PurePosixPath(path.resolve().relative_to(top.resolve()).as_posix())
+    except ValueError:
+        return None
+
+
+def _folder_side(folder: Path, asked: Asked) -> Side:
+    """Return the side that a folder is: a checkout, of the project or around it, or files.
+
+    Raises:
+        UsageError: it holds nothing to compare with.
+    """
+    root = asked.request.root
+    request = replace(
+        asked.request, airflow_version=asked.old_version or asked.request.airflow_version
+    )
+    shown = folder.as_posix()
+    candidates = [folder]
+    repository = find_repository(root)
+    if repository is not None:
+        candidates.append(folder / repository.within)
+    for candidate in candidates:
+        if holds_project(candidate):
+            other = replace(
+                request, root=candidate.resolve(), conf=_other(request.conf, root, candidate)
+            )
+            return Side(shown, other, f"{candidate.as_posix()}/")
+    from dagforge.commands.written_dags import holds_generated_files
+
+    if not holds_generated_files(folder):
+        raise UsageError.of(
+            "no-comparison",
+            f"{shown} holds neither a project nor generated files",
+            fix="name a folder with conf/ or dagforge.toml, or the output folder of `create`",
+        )
+    return Side(shown, request, f"{shown}/", files=folder)
+
+
+def _other(path: Path | None, root: Path, candidate: Path) -> Path | None:
+    """Return a folder of the command line as the other checkout has it."""
+    inside = None if path is None else _inside(path, root)
+    return path if inside is None else candidate.resolve() / inside
+
+
+# --- what they are made of
+
+
+def _compile(old: Side, new: Side) -> tuple[Compiled, Built]:
+    """Return both sides, compiled at the same time, the old one in a process of its own.
+
+    A front-end may import the project's code, of which one process holds one state.
+
+    Raises:
+        DagForgeError: with the problems of both sides.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with_files = old.files is not None
+    problems: list[Problem] = []
+    before: Compiled | tuple[Problem, ...]
+    now: Built | None = None
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        future = pool.submit(compile_old, old)
+        try:
+            now = build_side(new, with_files=with_files)
+        except DagForgeError as error:
+            problems += _placed(error.problems, new)
+        before = future.result()
+    if not isinstance(before, Compiled):
+        problems += _placed(before, old)
+        raise DagForgeError(problems)
+    if now is None:
+        raise DagForgeError(problems)
+    return before, now
+
+
+def compile_old(side: Side) -> Compiled | tuple[Problem, ...]:
+    """Return what a side is made of, or what is wrong with it; for another process to read."""
+    try:
+        return build_side(side).compiled
+    except DagForgeError as error:
+        return tuple(replace(problem, at=problem.location) for problem in error.problems)
+
+
+def build_side(side: Side, *, with_files: bool = False) -> Built:
+    """Return a side, compiled or read.
+
+    Args:
+        side: which one.
+        with_files: compare what stands in the files, not the plans.
+
+    Raises:
+        DagForgeError: it is wrong.
+    """
+    if side.request is None:
+        return Built(Compiled((), ()), None)
+    # What is only looked at may be made for another version of DagForge.
+    source = read_source(side.request, check_version=side.label == HERE)
+    target = source.target
+    facts = source.pipelines, target.name, target.orchestrator, target.version
+    if side.files is not None:
+        from dagforge.commands.written_dags import read_files
+
+        read = read_files(side.files, source.project.name, source.conf.env, target)
+        pipelines = tuple(dag.pipeline for dag in read)
+        return Built(Compiled(read, pipelines, *facts[1:]), None)
+    wanted = tuple(name for name in side.request.pipelines if name in source.pipelines)
+    if side.request.pipelines and not wanted:
+        return Built(Compiled((), *facts), None)
+    request = replace(side.request, pipelines=wanted)
+    found = build(request, render_files=with_files, source=source)
+    if with_files:
+        from dagforge.commands.written_dags import read_text
+
+        dags = tuple(read_text(file.text, file.path, target) for file in found.files)
+    else:
+        dags = tuple(outline(dag, target) for dag in found.dags)
+    return Built(Compiled(dags, *facts), found)
+
+
+def _placed(problems: Iterable[Problem], side: Side) -> Iterator[Problem]:
+    """Yield problems with the side in front of the file, or of the message where there is none."""
+    for problem in problems:
+        at = problem.location
+        if at is None:
+            what = "" if side.label == HERE else f"{side.label}: "
+            yield replace(problem, message=f"{what}{problem.message}")
+        else:
+            yield replace(problem, at=replace(at, file=f"{side.places}{at.file}"))
+
+
+def _check_pipelines(request: Request, before: Compiled, now: Compiled) -> None:
+    """Refuse pipelines that neither side has."""
+    known = {*before.pipelines, *now.pipelines}
+    unknown = [name for name in request.pipelines if name not in known]
+    if unknown:
+        raise UsageError(
+            Problem(
+                "unknown-pipeline",
+                f"neither side has a pipeline '{name}'",
+                fix=did_you_mean(name, known),
+            )
+            for name in unknown
+        )
