@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dagforge.check import check
+from dagforge.check_dags import check_dags
 from dagforge.conf import BASE, Conf, Project, read_conf, read_project, shown_path
 from dagforge.errors import (
     DagForgeError,
@@ -28,7 +28,7 @@ from dagforge.errors import (
     UsageError,
     did_you_mean,
 )
-from dagforge.frontends import load, registry
+from dagforge.frontends import registry
 from dagforge.frozen import frozen
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
@@ -233,7 +233,11 @@ def attempt(
     complete = set(names) == set(source.pipelines) and not request.selection
     steps = _Steps(len(names) * (3 if render_files else 2), progress)
 
-    pipelines = list(_each(names, lambda name: load(name, conf), problems, steps))
+    registered = registry(conf)
+    problems.extend(registered.problems)
+    pipelines = list(_each(names, registered.load, problems, steps))
+    for pipeline in pipelines:
+        problems.extend(pipeline.warnings)
     sections: Sections | None = None
     stages: list[Stages] = []
     with problems.stage():
@@ -250,7 +254,7 @@ def attempt(
         planned = _each(pipelines, compiling, problems, steps)
         stages += (each for each in planned if each is not None)
     with problems.stage():
-        check([each.dag for each in stages])
+        check_dags([each.dag for each in stages])
     if complete and len(stages) == len(names):
         with problems.stage():
             check_for_keys([(each.settings, each.groups) for each in stages])

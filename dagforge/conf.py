@@ -12,9 +12,10 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagforge.errors import (
+    DagForgeError,
     LoadError,
     Origin,
     Problems,
@@ -25,6 +26,10 @@ from dagforge.errors import (
 from dagforge.frozen import frozen
 from dagforge.reading.document import Document, Refused, Substitute, parse_yaml
 from dagforge.reading.project import Project, read_project
+
+if TYPE_CHECKING:
+    from dagforge.reading.kedro_conf import KedroConf
+    from dagforge.reading.kedro_project import KedroProject
 
 __all__ = [
     "BASE",
@@ -39,6 +44,8 @@ __all__ = [
 ]
 
 BASE = "base"
+# What kedro-airflow reads by Kedro's config loader, so that a project's files mean what they meant.
+_KEDRO_FAMILIES = ("airflow",)
 _SUFFIXES = (".yml", ".yaml")
 
 
@@ -76,6 +83,8 @@ class Conf:
         pipelines: the files with pipelines, of base only, sorted by path.
         catalog: files with datasets, base first.
         parameters: files with parameters, base first.
+        kedro: the configuration of a Kedro project, which has its catalog and parameters; None
+            for any other.
     """
 
     root: Path
@@ -87,6 +96,7 @@ class Conf:
     catalog: tuple[LayeredDocument, ...]
     parameters: tuple[LayeredDocument, ...]
     _reader: _Reader = field(repr=False)
+    kedro: KedroConf | None = None
     _settings: dict[str, tuple[tuple[LayeredDocument, ...], Problems]] = field(
         repr=False, default_factory=dict
     )
@@ -117,7 +127,11 @@ class Conf:
     def _read(self, family: str) -> tuple[tuple[LayeredDocument, ...], Problems]:
         if family not in self._settings:
             problems = Problems()
-            self._settings[family] = self._reader.family(family, problems), problems
+            if self.kedro is not None and family in _KEDRO_FAMILIES:
+                documents = _read_by_kedro(self.kedro, family, problems)
+            else:
+                documents = self._reader.family(family, problems)
+            self._settings[family] = documents, problems
         return self._settings[family]
 
     def shown(self, name: str) -> str:
@@ -147,16 +161,23 @@ def read_conf(
         environ: environment variables for `${env:NAME}`; None for those of the process.
 
     Raises:
+        UsageError: there is no such folder or environment, and `conf` or `env` asked for it.
         LoadError: folders are missing, or files cannot be read; holds the problems of all files.
     """
     if project is None:
         project = read_project(root)
     root = root.absolute()
     folder = root / (conf if conf is not None else project.conf)
+    base = BASE
+    opened = _open_kedro(root, project)
+    if opened is not None:
+        base = opened.environments()[0]
+        if conf is None and (project.table is None or project.conf == Path("conf")):
+            folder = opened.conf_source
     asked = env
     env = env if env is not None else project.env
-    environments = _environments(folder, root)
-    if env == BASE:
+    environments = _environments(folder, root, base, LoadError if conf is None else UsageError)
+    if env in (BASE, base):
         env = None
     if env is not None and env not in environments:
         shown = shown_path(folder, root)
@@ -167,11 +188,14 @@ def read_conf(
             fix=did_you_mean(env, environments) or "create the folder, or leave out --env",
         )
     variables = os.environ if environ is None else environ
-    reader = _Reader(root, folder, env, _substitution(project, variables))
+    reader = _Reader(root, folder, base, env, _substitution(project, variables))
     problems = Problems()
+    catalog: tuple[LayeredDocument, ...] = ()
+    parameters: tuple[LayeredDocument, ...] = ()
     pipelines = reader.family("pipelines", problems, layers=(BASE,))
-    catalog = reader.family("catalog", problems)
-    parameters = reader.family("parameters", problems, substitute=False)
+    if opened is None:
+        catalog = reader.family("catalog", problems)
+        parameters = reader.family("parameters", problems, substitute=False)
     read = Conf(
         root,
         project,
@@ -182,6 +206,7 @@ def read_conf(
         catalog,
         parameters,
         reader,
+        None if opened is None else opened.conf(folder, base if asked == BASE else env),
     )
     for family in families if problems.errors else ():
         problems.extend(read._read(family)[1])
@@ -209,28 +234,53 @@ def shown_path(path: Path, root: Path) -> str:
     return plain.as_posix()
 
 
-def _environments(folder: Path, root: Path) -> tuple[str, ...]:
+def _open_kedro(root: Path, project: Project) -> KedroProject | None:
+    if project.kedro is None:
+        return None
+    from dagforge.reading.kedro_project import open_project
+
+    return open_project(root, project.kedro)
+
+
+def _read_by_kedro(
+    kedro: KedroConf, family: str, problems: Problems
+) -> tuple[LayeredDocument, ...]:
+    try:
+        documents = kedro.documents(family)
+    except LoadError as exc:
+        problems.extend(exc.problems)
+        return ()
+    base = kedro.layers[0]
+    return tuple(
+        LayeredDocument(document, BASE if layer == base else layer) for document, layer in documents
+    )
+
+
+def _environments(
+    folder: Path, root: Path, base: str, missing: type[DagForgeError]
+) -> tuple[str, ...]:
+    """Return the names of the environments, sorted; raise `missing` where there is no base."""
     at = SourceLocation(shown_path(folder, root))
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "there is no such folder"
-        raise LoadError.of(
+        raise missing.of(
             "no-conf",
             f"the configuration is missing: {what}",
             at=at,
             fix="start one with 'dagforge init', or name its folder with --conf",
         )
-    if not (folder / BASE).is_dir():
-        raise LoadError.of(
+    if not (folder / base).is_dir():
+        raise missing.of(
             "no-conf",
-            "the configuration has no folder 'base'",
+            f"the configuration has no folder '{base}'",
             at=at,
-            fix=f"create {shown_path(folder / BASE, root)} with a pipelines.yml in it",
+            fix=f"create {shown_path(folder / base, root)} with a pipelines.yml in it",
         )
     try:
         names = [
             entry.name
             for entry in folder.iterdir()
-            if entry.is_dir() and not entry.name.startswith((".", "_")) and entry.name != BASE
+            if entry.is_dir() and not entry.name.startswith((".", "_")) and entry.name != base
         ]
     except OSError as exc:
         raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
@@ -243,6 +293,7 @@ class _Reader:
 
     root: Path
     folder: Path
+    base: str
     env: str | None
     substitute: Substitute
 
@@ -259,7 +310,8 @@ class _Reader:
             layers = (BASE,) if self.env is None else (BASE, self.env)
         documents = []
         for layer in layers:
-            paths = self._files(self.folder / layer, name, problems)
+            folder = self.folder / (self.base if layer == BASE else layer)
+            paths = self._files(folder, name, problems)
             for path in sorted(paths, key=lambda path: path.parts):
                 document = self._read(path, self.substitute if substitute else None, problems)
                 if document is not None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from dagforge.errors import Origin
+from dagforge.errors import Origin, Problem
 from dagforge.frozen import frozen
 
 
@@ -19,8 +19,9 @@ class Work:
     """What a node does by running something of its own; nodes of one runner may share a task.
 
     Attributes:
-        runner: who runs it: `function` (`target` is `module:function`) or `command`.
+        runner: who runs it: `function` (`target` is `module:function`), `command`, or `kedro`.
         target: what is run, in the runner's own spelling; empty for a command.
+        pipeline: where a runner with a registry of its own finds the node; empty for the others.
         command: the words of a command, not read by a shell; `{literal: text}` is text that the
             orchestrator must not read as a template.
         arguments: dataset of each function argument by name; empty when they go by position.
@@ -30,6 +31,7 @@ class Work:
     target: str = ""
     command: tuple[str | Mapping[str, str], ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict)
+    pipeline: str = ""
 
 
 @frozen
@@ -83,6 +85,8 @@ class Dataset:
         persisted: False when it lives in the memory of one process.
         uri: where it is stored; None when the catalog does not say.
         shared: concurrent runs may write it.
+        versioned: each process that writes it makes a version of its own, each that reads it takes
+            the newest.
         load_args: for what reads the format.
         save_args: for what writes it.
     """
@@ -93,8 +97,27 @@ class Dataset:
     uri: str | None = None
     format: str | None = None
     shared: bool = False
+    versioned: bool = False
     load_args: Mapping[str, Any] = field(default_factory=dict)
     save_args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@frozen
+class Parameter:
+    """A parameter that the pipeline's own definition declares.
+
+    Attributes:
+        name: dotted, as in `params:<name>`.
+        default: taken where the project's parameters and the run say nothing.
+        required: it has no default.
+        schema: JSON Schema of its values; empty when any will do.
+    """
+
+    name: str
+    origin: Origin
+    default: Any = None
+    required: bool = False
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 @frozen
@@ -104,15 +127,19 @@ class Pipeline:
     Attributes:
         nodes: in the order of the definition.
         datasets: what the catalog declares, by name.
+        parameters: what the definition itself declares, by name.
         front_end: which front-end made it.
+        warnings: what its front-end found doubtful.
     """
 
     name: str
     nodes: tuple[Node, ...]
     origin: Origin
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     description: str | None = None
     front_end: str = "yaml"
+    warnings: tuple[Problem, ...] = ()
 
 
 @frozen

@@ -28,6 +28,7 @@ MENTION = re.compile(r"`\[([a-z]+(?:-[a-z]+)+)\]`")
 NO_CODES = {
     "airflow-version",
     "arrow-parquet",
+    "date-time",
     "dist-packages",
     "f-string",
     "if-expression",

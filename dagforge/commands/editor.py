@@ -137,6 +137,16 @@ _SELECT: Schema = {
     "additionalProperties": False,
     "description": "A part of another pipeline, as a pipeline of its own.",
 }
+_PYTHON: Schema = {
+    "type": ["string", "object"],
+    "description": "A function with @dagforge.pipeline, as module:function.",
+    "required": ["function"],
+    "properties": {
+        "function": _text("The function, as module:function."),
+        "config": {"type": ["object", "null"], "description": "Arguments that shape the graph."},
+    },
+    "additionalProperties": False,
+}
 _PIPELINE: Schema = {
     "type": "object",
     "properties": {
@@ -155,8 +165,9 @@ _PIPELINE: Schema = {
             "description": "Pipelines that this one is made of.",
         },
         "select": _SELECT,
+        "python": _PYTHON,
     },
-    "oneOf": [{"required": ["nodes"]}, {"required": ["include"]}, {"required": ["select"]}],
+    "oneOf": [{"required": [key]} for key in ("nodes", "include", "select", "python")],
     "additionalProperties": False,
 }
 

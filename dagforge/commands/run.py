@@ -153,6 +153,7 @@ def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
 def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     from dagforge.build import build
     from dagforge.frontends.catalog import read_parameters
+    from dagforge.frontends.parameters import defaults_of
     from dagforge.runtime.execute import store_url_of
     from dagforge.runtime.files import Files
     from dagforge.runtime.local import LocalRun, check_runnable, command_of, run_locally
@@ -179,7 +180,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
         parameters=tuple(options["params"]),
         conf=request.conf,
         resume=options["resume"],
-        values=merged(read_parameters(found.conf), parameters),
+        values=merged(merged(defaults_of(dag.pipeline), read_parameters(found.conf)), parameters),
     )
     if options["dry_run"]:
         import shlex

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from dagforge.conf import Conf
+from dagforge.errors import PipelineError, Problems
 from dagforge.frontends.definitions import Registry
 from dagforge.ir import Pipeline
 
@@ -19,7 +20,7 @@ __all__ = ["Registry", "load", "registry"]
 def registry(conf: Conf) -> Registry:
     """Return the pipelines of a project by name, in order of definition.
 
-    What is wrong with them is raised by `load`.
+    What is wrong with all of them is in its `problems`; what is wrong with one, its `load` raises.
 
     Raises:
         LoadError: there are none.
@@ -35,4 +36,11 @@ def load(name: str, conf: Conf) -> Pipeline:
         PipelineError: it is wrong; holds every problem of it, of the pipelines that it is made
             of, and of what all pipelines share, such as the catalog.
     """
-    return registry(conf).load(name)
+    found = registry(conf)
+    problems = Problems(list(found.problems))
+    try:
+        pipeline = found.load(name)
+    except PipelineError as error:
+        raise PipelineError([*problems, *error.problems]) from error
+    problems.raise_errors(PipelineError)
+    return pipeline

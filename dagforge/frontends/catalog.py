@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from dagforge.conf import Conf, LayeredDocument
 from dagforge.errors import Origin, Problem, Problems
@@ -16,6 +16,25 @@ from dagforge.reading.scalars import kind_of
 
 # Kedro's classes that keep their data in the process (0.19 spells DataSet, 1.x Dataset).
 _IN_MEMORY = frozenset({"memorydataset", "sharedmemorydataset", "lambdadataset"})
+
+
+class Declared(Protocol):
+    """The datasets and parameters that a project declares."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the declarations."""
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Every `params:` name that there is."""
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The datasets that are declared by their full name."""
+
+    def find(self, name: str) -> Dataset | None:
+        """Return the dataset of a name; None where nothing declares it."""
 
 
 @frozen
@@ -85,7 +104,7 @@ def read_catalog(conf: Conf) -> Catalog:
         else:
             datasets[name] = dataset
     entries = _entries(conf.parameters, "parameter", problems)
-    parameters = frozenset(_parameter_names({key: value for key, (value, _) in entries.items()}))
+    parameters = frozenset(parameter_names({key: value for key, (value, _) in entries.items()}))
     patterns.sort(key=_rank)
     return Catalog(tuple(problems.found), parameters, datasets, tuple(patterns))
 
@@ -158,7 +177,7 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
     return Dataset(
         name,
         at,
-        persisted=_is_persisted(value),
+        persisted=is_persisted(value),
         uri=uri,
         format=value.get("format", value.get("type")),
         shared=value.get("shared", False),
@@ -167,7 +186,7 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
     )
 
 
-def _is_persisted(entry: dict[str, Any]) -> bool:
+def is_persisted(entry: Mapping[str, Any]) -> bool:
     """Say whether an entry's data outlive the process; `format` alone leaves the place open."""
     kind = entry.get("type")
     if not isinstance(kind, str):
@@ -175,7 +194,7 @@ def _is_persisted(entry: dict[str, Any]) -> bool:
     name = kind.rpartition(".")[2].lower()
     if name == "cacheddataset":
         inner = entry.get("dataset")
-        return _is_persisted({"type": inner} if isinstance(inner, str) else inner or {})
+        return is_persisted({"type": inner} if isinstance(inner, str) else inner or {})
     return name not in _IN_MEMORY
 
 
@@ -209,9 +228,9 @@ def _rank(pattern: _Pattern) -> tuple[int, int, str]:
     return -len(literal), -pattern.text.count("{"), pattern.text
 
 
-def _parameter_names(parameters: dict[str, Any]) -> Iterator[str]:
+def parameter_names(parameters: Mapping[str, Any]) -> Iterator[str]:
     """Return every `params:a.b` that Kedro makes of nested parameters."""
-    pending = [("params:", parameters)]
+    pending: list[tuple[str, Mapping[str, Any]]] = [("params:", parameters)]
     while pending:
         prefix, values = pending.pop()
         for key, value in values.items():
@@ -222,6 +241,8 @@ def _parameter_names(parameters: dict[str, Any]) -> Iterator[str]:
 
 def read_parameters(conf: Conf) -> dict[str, Any]:
     """Return the project's parameters; an environment's replace base's by top-level key (Kedro)."""
+    if conf.kedro is not None:
+        return conf.kedro.values("parameters")
     return {
         name: value
         for name, (value, _) in _entries(conf.parameters, "parameter", Problems()).items()

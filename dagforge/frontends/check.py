@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dagforge.errors import DagForgeError, Origin, Problems, SourceLocation, did_you_mean, suggest
-from dagforge.frontends.catalog import Catalog
+from dagforge.frontends.catalog import Declared
 from dagforge.frontends.words import shown
 from dagforge.ir import Dataset, Node, Pipeline, is_parameter
 from dagforge.order import check_acyclic
@@ -22,7 +22,7 @@ _NAMES_COMPARED = 200_000
 
 def check_nodes(
     pipeline: Pipeline,
-    catalog: Catalog,
+    catalog: Declared,
     problems: Problems,
     *,
     catalog_file: str,
@@ -54,7 +54,7 @@ def check_nodes(
             problems.extend(exc.problems)
 
 
-def datasets_of(nodes: Iterable[Node], catalog: Catalog) -> dict[str, Dataset]:
+def datasets_of(nodes: Iterable[Node], catalog: Declared) -> dict[str, Dataset]:
     """Return what the catalog declares of what the nodes read and write."""
     datasets: dict[str, Dataset] = {}
     for node in nodes:
@@ -69,6 +69,8 @@ def datasets_of(nodes: Iterable[Node], catalog: Catalog) -> dict[str, Dataset]:
 def place_of(node: Node, key: str, name: str) -> Origin:
     """Return where a node's definition names a dataset or another node."""
     value: Any = getattr(node.origin.source, "data", None)
+    if value is None:
+        return node.origin / key
     try:
         for part in (*node.origin.path, key):
             value = value[part]
@@ -116,13 +118,14 @@ def _check_producers(nodes: Sequence[Node], problems: Problems) -> None:
 
 def _check_inputs(
     pipeline: Pipeline,
-    catalog: Catalog,
+    catalog: Declared,
     problems: Problems,
     catalog_file: str,
     written_elsewhere: FindWriter,
 ) -> None:
     """Report inputs that no node writes and nothing declares, parameters among them."""
     writers = {dataset: node for node in pipeline.nodes for dataset in node.outputs}
+    declared = {f"params:{name}" for name in pipeline.parameters}
     budget = _NAMES_COMPARED
     for node in pipeline.nodes:
         for name in node.inputs:
@@ -130,7 +133,7 @@ def _check_inputs(
                 continue
             at = place_of(node, "inputs", name)
             if is_parameter(name):
-                if name == "parameters" or name in catalog.parameters:
+                if name == "parameters" or name in catalog.parameters or name in declared:
                     continue
                 fix = did_you_mean(name, catalog.parameters) if budget > 0 else None
                 budget -= len(catalog.parameters)
@@ -163,7 +166,7 @@ def _check_inputs(
 
 
 def _fix_for_unknown(
-    near: str | None, writers: dict[str, Node], catalog: Catalog, catalog_file: str
+    near: str | None, writers: dict[str, Node], catalog: Declared, catalog_file: str
 ) -> str:
     if near is None:
         return f"declare it in {catalog_file}, or let a node write it"

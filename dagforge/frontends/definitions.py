@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from dagforge.conf import Conf, Document
+from dagforge.conf import Conf
 from dagforge.errors import (
     LoadError,
     Origin,
@@ -19,34 +20,30 @@ from dagforge.errors import (
     SourceLocation,
     did_you_mean,
 )
-from dagforge.frontends.catalog import Catalog, read_catalog
+from dagforge.frontends.catalog import Declared, read_catalog
 from dagforge.frontends.check import Writer, check_nodes, datasets_of
 from dagforge.frontends.words import check_name, shown, wrong_type
 from dagforge.frozen import frozen
-from dagforge.ir import Node, Pipeline
+from dagforge.ir import Node, Parameter, Pipeline
 from dagforge.order import shortened
 
 NATIVE = "yaml"
 NATIVE_KEYS = ("nodes", "include", "select")
-_NOT_YET = frozenset({"hamilton", "kedro", "python"})
+_NOT_YET = frozenset({"hamilton"})
 
 
 @frozen
 class Definition:
-    """A pipeline as pipelines.yml has it.
+    """A pipeline as pipelines.yml has it, or as a project's own tool registers it.
 
     Attributes:
+        origin: where the body is.
         body: what stands under the name; anything.
     """
 
     name: str
-    document: Document
+    origin: Origin
     body: Any
-
-    @property
-    def origin(self) -> Origin:
-        """Where the body is."""
-        return self.document.origin(self.name)
 
 
 @frozen
@@ -57,11 +54,15 @@ class NodesRead:
         nodes: those that could be read.
         problems: what is wrong within the definition.
         complete: False when something is missing, so that looking for it would mislead.
+        parameters: those that the definition declares by itself, by name.
+        description: what the definition says of itself, where pipelines.yml says nothing.
     """
 
     nodes: tuple[Node, ...]
     problems: tuple[Problem, ...] = ()
     complete: bool = True
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    description: str | None = None
 
 
 class FrontEnd(Protocol):
@@ -78,8 +79,8 @@ class Registry:
     """The pipelines of a project; iterates over their names in order of definition.
 
     Attributes:
-        problems: what is wrong with the registry as a whole and with the catalog; part of what
-            every `load` raises.
+        problems: what is wrong with the registry as a whole and with the catalog, whichever
+            pipeline is loaded.
         catalog: the datasets and parameters that the project declares.
     """
 
@@ -92,7 +93,7 @@ class Registry:
         self.conf = conf
         problems = Problems()
         self._definitions = _read_definitions(conf, problems)
-        self.catalog: Catalog = read_catalog(conf)
+        self.catalog: Declared = _read_catalog(conf)
         problems.extend(self.catalog.problems)
         self.problems = tuple(problems.found)
         self._front_ends: dict[str, str | None] = {}
@@ -124,7 +125,7 @@ class Registry:
                 fix=did_you_mean(name, self),
             )
         read = self.nodes_of(name)
-        problems = Problems([*self.problems, *read.problems])
+        problems = Problems(list(read.problems))
         if not read.nodes and read.complete:
             problems.error(
                 "empty-pipeline",
@@ -138,7 +139,8 @@ class Registry:
             nodes=read.nodes,
             origin=definition.origin,
             datasets=datasets_of(read.nodes, self.catalog),
-            description=body.get("description"),
+            parameters=read.parameters,
+            description=body.get("description") or read.description,
             front_end=self._front_ends.get(name) or NATIVE,
         )
         check_nodes(
@@ -150,7 +152,7 @@ class Registry:
             complete=read.complete,
         )
         problems.raise_errors(PipelineError)
-        return pipeline
+        return replace(pipeline, warnings=tuple(problems.found)) if problems.found else pipeline
 
     def nodes_of(self, name: str) -> NodesRead:
         """Return what could be read of a pipeline that is in the registry."""
@@ -166,7 +168,7 @@ class Registry:
         if front_end is None:
             return NodesRead((), own, complete=False)
         read = front_end.read_nodes(self._definitions[name], self)
-        return NodesRead(read.nodes, (*own, *read.problems), read.complete)
+        return replace(read, problems=(*own, *read.problems))
 
     def _front_end(self, name: str) -> FrontEnd | None:
         if name not in self._front_ends:
@@ -246,28 +248,14 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
             # A place for anchors, as in Kedro's catalogs; `__default__` is a pipeline.
             if name.startswith("_") and not name.startswith("__"):
                 continue
-            definition = Definition(name, document, body)
-            at = definition.origin
-            check_name(name, "pipeline's name", "pipeline-name", at, problems, at_key=True)
-            if name == "default":
-                problems.error(
-                    "pipeline-name",
-                    "a pipeline cannot be called 'default': that section of the settings is for"
-                    " all pipelines",
-                    at,
-                    fix="rename it; '__default__' is the pipeline that runs by default",
-                    at_key=True,
-                )
-            first = definitions.setdefault(name, definition)
-            if first is not definition:
-                problems.error(
-                    "duplicate-pipeline",
-                    f"pipeline {shown(name)} is defined twice, first at"
-                    f" {first.origin.location(key=True)}",
-                    at,
-                    fix="rename one of them",
-                    at_key=True,
-                )
+            _add(Definition(name, document.origin(name), body), definitions, problems)
+    if conf.kedro is not None:
+        from dagforge.frontends.kedro import registered
+
+        found, wrong = registered(conf.kedro)
+        problems.extend(wrong)
+        for definition in found:
+            _add(definition, definitions, problems)
     if not definitions and not problems.found:
         file = conf.pipelines[0].file if conf.pipelines else conf.shown("pipelines.yml")
         problems.error(
@@ -281,6 +269,38 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
     return definitions
 
 
+def _add(definition: Definition, definitions: dict[str, Definition], problems: Problems) -> None:
+    """Add a definition under a name that is good and not taken."""
+    name, at = definition.name, definition.origin
+    check_name(name, "pipeline's name", "pipeline-name", at, problems, at_key=True)
+    if name == "default":
+        problems.error(
+            "pipeline-name",
+            "a pipeline cannot be called 'default': that section of the settings is for"
+            " all pipelines",
+            at,
+            fix="rename it; '__default__' is the pipeline that runs by default",
+            at_key=True,
+        )
+    first = definitions.setdefault(name, definition)
+    if first is not definition:
+        problems.error(
+            "duplicate-pipeline",
+            f"pipeline {shown(name)} is defined twice, first at {first.origin.location(key=True)}",
+            at,
+            fix="rename one of them",
+            at_key=True,
+        )
+
+
+def _read_catalog(conf: Conf) -> Declared:
+    if conf.kedro is None:
+        return read_catalog(conf)
+    from dagforge.frontends.kedro.catalog import read_kedro_catalog
+
+    return read_kedro_catalog(conf.kedro)
+
+
 def _front_end_of(definition: Definition, problems: Problems) -> str | None:
     """Return the folder that reads a definition; None where its keys do not say."""
     what = f"pipeline {shown(definition.name)}"
@@ -291,7 +311,7 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
     folder_by_key = {folder: folder for folder in _folders() if folder != NATIVE}
     folder_by_key.update(dict.fromkeys(NATIVE_KEYS, NATIVE))
     good = [key for key in body if key in folder_by_key]
-    reads = "this version reads 'nodes', 'include' and 'select'"
+    reads = "this version reads 'nodes', 'include', 'select' and 'python'"
     for key in body:
         if key in folder_by_key or key == "description":
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,23 @@ _KEYS: dict[str, type] = {
 
 
 @frozen
+class KedroFacts:
+    """What `[tool.kedro]` of pyproject.toml says.
+
+    Attributes:
+        package: import name of the project's package.
+        source: folder of the package, relative to the project's.
+        version: of the Kedro that the project was made with.
+        table: where these keys are.
+    """
+
+    package: str
+    source: Path
+    version: str
+    table: Origin
+
+
+@frozen
 class Project:
     """What holds for all pipelines of a project; None where it does not say.
 
@@ -48,6 +65,7 @@ class Project:
         pipelines: what is compiled when nothing else is asked for; empty for the default.
         inputs: environment variables that `${env:NAME}` may read.
         table: where these keys are.
+        kedro: of a Kedro project; None for any other.
     """
 
     root: Path
@@ -62,10 +80,14 @@ class Project:
     inputs: tuple[str, ...] = ()
     required_version: str | None = None
     table: Origin | None = None
+    kedro: KedroFacts | None = None
 
     def origin(self, key: str) -> Origin | None:
         """Return where the value of `key` is; None without a file."""
         return self.table / key if self.table is not None else None
+
+
+_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
 
 
 def holds_project(folder: Path) -> bool:
@@ -74,7 +96,7 @@ def holds_project(folder: Path) -> bool:
         return True
     pyproject = folder / "pyproject.toml"
     try:
-        return pyproject.is_file() and b"[tool.dagforge" in pyproject.read_bytes()
+        return pyproject.is_file() and _TABLES.search(pyproject.read_bytes()) is not None
     except OSError:
         return False
 
@@ -98,8 +120,10 @@ def read_project(
     own = _read_toml(root / "dagforge.toml")
     tables: list[tuple[Origin, dict[str, Any]]] = []
     package: Any = None
+    kedro: KedroFacts | None = None
     if pyproject is not None:
-        package = _table(pyproject, "project").get("name")
+        kedro = _read_kedro(pyproject)
+        package = _table(pyproject, "project").get("name") or (kedro and kedro.package)
         if "dagforge" in _table(pyproject, "tool"):
             origin = Origin(pyproject, ("tool", "dagforge"))
             facts = pyproject.data["tool"]["dagforge"]
@@ -119,11 +143,38 @@ def read_project(
         )
     default_name = package if isinstance(package, str) and package else root.name or "project"
     if not tables:
-        return Project(root, default_name)
+        return Project(root, default_name, kedro=kedro)
     origin, facts = tables[0]
     if check_version:
         _check_version(facts.get("required-version"), origin, version)
-    return _project(root, default_name, facts, origin)
+    return replace(_project(root, default_name, facts, origin), kedro=kedro)
+
+
+_KEDRO_KEYS = ("package_name", "source_dir", "kedro_init_version")
+
+
+def _read_kedro(pyproject: _TomlDocument) -> KedroFacts | None:
+    """Return the facts of a Kedro project; None where pyproject.toml is that of another."""
+    tool = _table(pyproject, "tool")
+    if "kedro" not in tool:
+        return None
+    table, facts = Origin(pyproject, ("tool", "kedro")), tool["kedro"]
+    if not isinstance(facts, dict):
+        raise LoadError.of("kedro-project", f"[tool.kedro] is {kind_of(facts)}", at=table)
+    problems = Problems()
+    good: dict[str, str] = {"source_dir": "src"}
+    for key in _KEDRO_KEYS:
+        value = facts.get(key, good.get(key))
+        if isinstance(value, str) and value.strip():
+            good[key] = value
+        elif key in facts:
+            message = f"'{key}' of [tool.kedro] is {kind_of(value)}, not text"
+            problems.error("kedro-project", message, table / key)
+        else:
+            problems.error("kedro-project", f"[tool.kedro] has no '{key}'", table)
+    problems.raise_errors(LoadError)
+    package, source, version = (good[key] for key in _KEDRO_KEYS)
+    return KedroFacts(package, Path(source), version, table)
 
 
 def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:
@@ -201,8 +252,8 @@ class _TomlDocument:
         lines = self.text.splitlines()
         names = [str(part) for part in path]
         header = -1
-        if names[:2] == ["tool", "dagforge"]:
-            pattern = re.compile(r"\s*\[\s*tool\s*\.\s*\"?dagforge\"?\s*\]")
+        if len(names) >= 2 and names[0] == "tool":
+            pattern = re.compile(rf"\s*\[\s*tool\s*\.\s*\"?{names[1]}\"?\s*\]")
             found = [row for row, line in enumerate(lines) if pattern.match(line)]
             if not found:
                 return SourceLocation(self.file)

@@ -10,31 +10,24 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-import platform
 import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dagforge import __version__
 from dagforge.errors import DagForgeError, Problem
 from dagforge.ir import Dataset, Node, Pipeline, Work, is_parameter
 from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError
 from dagforge.runtime.files import Files
-from dagforge.runtime.formats import type_name
 from dagforge.runtime.functions import (
-    Failure,
-    UserError,
     call,
     code_hash,
     function_of,
-    make_importable,
     outputs_of,
     stopped_by_signal,
 )
@@ -46,6 +39,7 @@ from dagforge.runtime.inputs import (
     save_dataset,
 )
 from dagforge.runtime.places import RunPlace
+from dagforge.runtime.process import peak_memory, versions
 from dagforge.runtime.records import (
     FAILED,
     RUNNING,
@@ -58,9 +52,9 @@ from dagforge.runtime.records import (
     write_record,
 )
 from dagforge.runtime.store import DatasetRecord, Store, now, superseded
+from dagforge.user_code import Failure, UserError, make_importable, type_name
 
 Say = Callable[[str], None]
-_LIBRARIES = ("pandas", "numpy", "pyarrow", "polars", "sklearn", "xgboost", "lightgbm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +187,7 @@ class _Attempt:
     def record(self, status: str) -> TaskRecord:
         """Return the record of the attempt as it stands."""
         task = self.task
+        modules = [node.module for node in task.nodes if node.module is not None]
         return TaskRecord(
             task_id=task.task_id,
             dag_id=task.place.dag_id,
@@ -204,10 +199,10 @@ class _Attempt:
             host=socket.gethostname(),
             structure=task.structure,
             contract=task.contract,
-            code=code_hash(task.nodes) if status != RUNNING else None,
+            code=code_hash(modules) if status != RUNNING else None,
             parameters=as_json(self.parameters),
-            versions=_versions(),
-            peak_memory=_peak_memory(),
+            versions=versions(),
+            peak_memory=peak_memory(),
             seconds=dict(self.seconds),
             inputs=[dataclasses.asdict(each) for each in self.inputs],
             outputs=[dataclasses.asdict(each) for each in self.outputs],
@@ -544,26 +539,6 @@ def _node_error(attempt: _Attempt, node: Node, failure: Failure) -> NodeError:
         lines.append("  traceback of your code:")
         lines += [f"  {line}" for line in failure.frames.rstrip("\n").split("\n")]
     return NodeError.of("node-failed", "\n".join(lines), at=node.origin)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "dagforge": __version__}
-    for name in _LIBRARIES:
-        version = getattr(sys.modules.get(name), "__version__", None)
-        if isinstance(version, str):
-            found[name] = version
-    return found
-
-
-def _peak_memory() -> int | None:
-    """Return the most memory that this process has had, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in kibibytes, macOS in bytes.
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def store_url_of(chosen: str | None, setting: str | None, root: Path) -> str:

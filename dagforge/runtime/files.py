@@ -186,11 +186,7 @@ class Files:
             return self.system.info(self._full(path))
 
         info = self._found(path, ask)
-        if info is None or info.get("type") == "directory":
-            return None
-        modified = _first(info, ("mtime", "LastModified", "updated", "last_modified", "created"))
-        version = _first(info, ("VersionId", "generation", "ETag", "etag"))
-        return Stat(info.get("size"), modified, version)
+        return None if info is None else stat_of(info)
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file of that name."""
@@ -257,6 +253,15 @@ class Files:
             f"the store at {self.url} failed at {path or 'its root'}: {reason_of(error)}",
             fix=_fix_of(error),
         )
+
+
+def stat_of(info: Mapping[str, Any]) -> Stat | None:
+    """Return what a file system says of a file, None for a folder."""
+    if info.get("type") == "directory":
+        return None
+    modified = _first(info, ("mtime", "LastModified", "updated", "last_modified", "created"))
+    version = _first(info, ("VersionId", "generation", "ETag", "etag"))
+    return Stat(info.get("size"), modified, version)
 
 
 def _first(info: Mapping[str, Any], names: Sequence[str]) -> str | None:

@@ -28,6 +28,7 @@ from typing import Any
 from dagforge.errors import did_you_mean
 from dagforge.runtime.errors import RunError, StoreError
 from dagforge.runtime.files import reason_of
+from dagforge.user_code import type_name
 
 ENTRY_POINTS = "dagforge.formats"
 _INT64 = range(-(2**63), 2**63)
@@ -801,16 +802,6 @@ def check_pickle(
         f"{what} can only be handed over as a {used.name}, which `allow_pickle` does not allow",
         fix="return a table, an array or plain data, give the dataset a `format:`, or allow "
         + (f"pickles of '{module.partition('.')[0]}'" if module else "pickles"),
-    )
-
-
-def type_name(value: object) -> str:
-    """Return a value's type as `module.Class`, without the module for Python's own."""
-    kind = type(value)
-    return (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__qualname__}"
     )
 
 

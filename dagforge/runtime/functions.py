@@ -8,29 +8,17 @@ import importlib
 import inspect
 import signal
 import sys
-import sysconfig
 import threading
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from dagforge.errors import did_you_mean
 from dagforge.ir import Node, Work
 from dagforge.runtime.errors import RunError
-from dagforge.runtime.formats import type_name
-
-_PACKAGE = Path(__file__).parent.parent
-# Where Python's own modules and installed packages are: frames there are not the user's code.
-_LIBRARIES = tuple(
-    Path(path).resolve()
-    for name, path in sysconfig.get_paths().items()
-    if name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
+from dagforge.user_code import UserError, failure_of
 
 
 class Terminated(SystemExit):
@@ -41,37 +29,6 @@ class Terminated(SystemExit):
 
     def __str__(self) -> str:
         return "stopped by SIGTERM"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A user's function that failed, as it is shown and recorded.
-
-    Attributes:
-        type: of the exception.
-        message: what it says, with its notes.
-        frames: the user's own frames, as Python prints a traceback; of what caused it, too.
-    """
-
-    type: str
-    message: str
-    frames: str
-
-
-class UserError(Exception):
-    """A node's function, or the import of its module, raised."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(failure.message)
-
-
-def make_importable(root: Path) -> None:
-    """Let the project's own modules be imported: from its root and from `src`."""
-    for folder in (root / "src", root):
-        text = str(folder)
-        if folder.is_dir() and text not in sys.path:
-            sys.path.insert(0, text)
 
 
 def function_of(node: Node) -> Callable[..., Any]:
@@ -214,73 +171,14 @@ def _awaited(result: Awaitable[Any]) -> Any:
         return pool.submit(asyncio.run, wait()).result()
 
 
-def failure_of(error: BaseException, module: str = "") -> Failure:
-    """Return an exception of the user's code with only the user's frames.
-
-    Args:
-        error: as it was caught.
-        module: the node's; everything of its package is the user's, wherever it is installed.
-    """
-    return Failure(type_name(error), _message(error), "".join(_frames(error, _home(module), set())))
-
-
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as second:
-        text = f"(its text cannot be made: {type(second).__name__})"
-    return "\n".join([text, *map(str, getattr(error, "__notes__", ()))])
-
-
-def _home(module: str) -> Path | None:
-    """Return the folder or file of a module's package."""
-    name = module.partition(".")[0]
-    file = getattr(sys.modules.get(name), "__file__", None)
-    if file is None:
-        return None
-    path = Path(file)
-    return path.parent if path.name == "__init__.py" else path
-
-
-def _frames(error: BaseException, home: Path | None, seen: set[int]) -> list[str]:
-    """Return the lines of a traceback, those of the exceptions behind it first."""
-    seen.add(id(error))
-    cause = error.__cause__
-    if cause is None and not error.__suppress_context__:
-        cause = error.__context__
-    lines: list[str] = []
-    behind = _frames(cause, home, seen) if cause is not None and id(cause) not in seen else []
-    if cause is not None and behind:
-        # What a library handled by itself has no line of the user's.
-        lines += behind
-        lines.append(f"{type_name(cause)}: {_message(cause)}\n")
-        lines.append(
-            "which caused:\n" if error.__cause__ is not None else "and while that was handled:\n"
-        )
-    lines += traceback.format_list(list(_own_frames(error.__traceback__, home)))
-    if isinstance(error, SyntaxError):
-        lines += traceback.format_exception_only(type(error), error)[:-1]
-    return lines
-
-
-def _own_frames(trace: TracebackType | None, home: Path | None) -> Iterable[traceback.FrameSummary]:
-    for frame in traceback.extract_tb(trace):
-        file = Path(frame.filename)
-        if home is not None and file.is_relative_to(home):
-            yield frame
-        elif frame.filename.startswith("<frozen") or file.is_relative_to(_PACKAGE):
-            continue
-        elif file.exists() and not any(
-            file.resolve().is_relative_to(library) for library in _LIBRARIES
-        ):
-            yield frame
-
-
 @contextmanager
-def stopped_by_signal() -> Iterator[None]:
+def stopped_by_signal(tell: Callable[[Terminated], None] | None = None) -> Iterator[None]:
     """Let SIGTERM raise `Terminated` in here, so that a record of it can be written.
 
     A process with a handler of its own (an orchestrator's worker) keeps it.
+
+    Args:
+        tell: takes what is raised, where it is not this block that it is raised in.
     """
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -291,7 +189,10 @@ def stopped_by_signal() -> Iterator[None]:
         del number, frame
         # Once is enough: what follows is the record, which a second one must not interrupt.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Terminated
+        stopped = Terminated()
+        if tell is not None:
+            tell(stopped)
+        raise stopped
 
     signal.signal(signal.SIGTERM, on_signal)
     try:
@@ -300,14 +201,13 @@ def stopped_by_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def code_hash(nodes: Iterable[Node]) -> str | None:
-    """Return the hash of the modules that the nodes' functions are in, None if one is unknown.
+def code_hash(modules: Iterable[str]) -> str | None:
+    """Return the hash of the modules that nodes' functions are in, None if one is unknown.
 
     What these modules import is not looked into; a change there is not seen.
     """
     digest = hashlib.sha256()
-    names = sorted({node.module for node in nodes if node.module is not None})
-    for name in names:
+    for name in sorted(set(modules)):
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         if file is None:

@@ -21,9 +21,9 @@ from dagforge.runtime.formats import (
     format_named,
     load,
     refuse_live,
-    type_name,
 )
 from dagforge.runtime.store import DatasetRecord, now
+from dagforge.user_code import type_name
 
 # How often a file is read again that changes while it is read.
 _READS = 3
@@ -131,7 +131,7 @@ def find_dataset(dataset: Dataset, root: Path) -> DatasetRecord:
         format=dataset.format or "",
         sha256=sha256,
         size=stat.size,
-        written=_when(stat.modified) or "",
+        written=moment_of(stat.modified) or "",
         facts={"modified": stat.modified, "version": stat.version},
     )
 
@@ -188,7 +188,7 @@ def _record(
         sha256=sha256,
         size=stat.size,
         type=type_name(value),
-        written=_when(stat.modified) or "",
+        written=moment_of(stat.modified) or "",
         facts={**describe(value), "modified": stat.modified, "version": stat.version},
     )
 
@@ -203,7 +203,7 @@ def is_same_file(one: DatasetRecord, other: DatasetRecord) -> bool:
     )
 
 
-def _when(modified: str | None) -> str | None:
+def moment_of(modified: str | None) -> str | None:
     """Return a file's time as records have it, from seconds or any ISO text; None if unreadable."""
     if modified is None:
         return None

@@ -10,15 +10,16 @@ from typing import Any
 
 from dagforge.conf import read_conf, read_project
 from dagforge.frontends.catalog import read_parameters
+from dagforge.frontends.parameters import defaults_of
 from dagforge.ir import Node, is_parameter
 from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
-from dagforge.runtime.functions import make_importable
 from dagforge.runtime.inputs import find_dataset, is_same_file, parameter
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import SUCCESS, TaskRecord, as_json, read_record
 from dagforge.runtime.store import DatasetRecord, Store
+from dagforge.user_code import make_importable
 
 
 def is_up_to_date(
@@ -70,7 +71,8 @@ def _has_parameters(
     if not names:
         return not record.parameters
     if parameters is None:
-        parameters = read_parameters(read_conf(root, env=dag.env, project=read_project(root)))
+        declared = read_parameters(read_conf(root, env=dag.env, project=read_project(root)))
+        parameters = {**defaults_of(dag.pipeline), **declared}
     try:
         today = {name: as_json(parameter(name, parameters)) for name in names}
     except RunError:

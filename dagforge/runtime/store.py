@@ -33,9 +33,9 @@ from dagforge.runtime.formats import (
     module_of,
     refuse_live,
     registry,
-    type_name,
 )
 from dagforge.runtime.places import RunPlace
+from dagforge.user_code import type_name
 
 POINTER = "_dagforge.json"
 SCHEMA = 1

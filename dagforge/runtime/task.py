@@ -12,6 +12,7 @@ from dagforge.conf import read_conf, read_project
 from dagforge.errors import DagForgeError, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.catalog import read_parameters
+from dagforge.frontends.parameters import defaults_of
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
 from dagforge.runtime.errors import RunError
@@ -72,7 +73,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
         task_id=task_id,
         root=request.root,
         store_url=store_url,
-        parameters=merged(read_parameters(conf), request.parameters),
+        parameters=merged(merged(defaults_of(pipeline), read_parameters(conf)), request.parameters),
         allow_pickle=settings.get("allow_pickle", True),
         preview_rows=settings.get("preview_rows", 0),
         structure=request.structure,

@@ -13,7 +13,7 @@ from dagforge.errors import DagForgeError, Origin, Problems, did_you_mean
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
 from dagforge.frontends.words import check_keys, shown, wrong_type
 from dagforge.frontends.yaml.nodes import names_in, read_node_list
-from dagforge.ir import Node, Selection
+from dagforge.ir import Node, Parameter, Selection
 
 _SELECT_KEYS = ("from", "tags", "nodes", "from_nodes", "to_nodes")
 
@@ -52,6 +52,7 @@ def _included(definition: Definition, registry: Registry) -> NodesRead:
         return NodesRead((), tuple(problems.found), complete=False)
     complete = True
     nodes: dict[Any, Node] = {}
+    parameters: dict[str, Parameter] = {}
     for index, name in enumerate(names):
         if not isinstance(name, str):
             wrong_type(f"a name in {what}", name, "text", at / index, problems)
@@ -63,9 +64,10 @@ def _included(definition: Definition, registry: Registry) -> NodesRead:
             read = registry.nodes_of(name)
             problems.extend(read.problems)
             complete = complete and read.complete
+            parameters.update(read.parameters)
             for node in read.nodes:
                 _add(node, nodes)
-    return NodesRead(tuple(nodes.values()), tuple(problems.found), complete)
+    return NodesRead(tuple(nodes.values()), tuple(problems.found), complete, parameters)
 
 
 def _add(node: Node, nodes: dict[Any, Node]) -> None:
@@ -117,7 +119,7 @@ def _selected(definition: Definition, registry: Registry) -> NodesRead:
         except DagForgeError as exc:
             problems.extend(exc.problems)
         else:
-            return NodesRead(part.nodes)
+            return NodesRead(part.nodes, parameters=part.parameters)
     return NodesRead((), tuple(problems.found), complete=False)
 
 

@@ -8,7 +8,7 @@ from dagforge.errors import PipelineError, Problems
 from dagforge.planning.model import DagPlan
 
 
-def check(dags: Sequence[DagPlan]) -> None:
+def check_dags(dags: Sequence[DagPlan]) -> None:
     """Refuse two DAGs with one dag_id, or with files that one disk cannot tell apart.
 
     Raises:

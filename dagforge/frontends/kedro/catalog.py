@@ -1,0 +1,178 @@
+"""The datasets that a Kedro project declares, from the catalog's configuration alone.
+
+Kedro's own resolver finds the entry or the factory of a name. No class of a dataset is imported,
+and no credentials are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dagforge.errors import LoadError, Origin, Problem, Problems
+from dagforge.frontends.catalog import is_persisted, parameter_names
+from dagforge.frontends.words import shown, wrong_type
+from dagforge.ir import Dataset
+from dagforge.reading.kedro_conf import KedroConf
+from dagforge.reading.kedro_project import silence
+
+_PATHS = ("filepath", "path", "filename")
+_UNDECLARED = "nothing declares it"
+_CATALOG = "catalog"
+
+
+@dataclass(slots=True)
+class KedroCatalog:
+    """What the catalog of a Kedro project declares.
+
+    Attributes:
+        problems: what is wrong with the declarations.
+        parameters: every `params:` name that there is.
+    """
+
+    conf: KedroConf
+    problems: tuple[Problem, ...]
+    parameters: frozenset[str]
+    _entries: Mapping[str, Any]
+    _resolver: Any
+    _transcoded: Mapping[str, tuple[str, ...]]
+    _found: dict[str, Dataset | None] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The datasets that are declared by their full name."""
+        return dict.fromkeys(name.partition("@")[0] for name in self._entries if "{" not in name)
+
+    def find(self, name: str) -> Dataset | None:
+        """Return the dataset of a name, from its entry or Kedro's best factory; None without one.
+
+        A dataset that nodes know in several formats (`table@pandas`, `table@spark`) is one, and
+        lives in memory when one of its entries does.
+        """
+        if name not in self._found:
+            found = [self._find(full) for full in self._transcoded.get(name, (name,))]
+            datasets = [dataset for dataset in found if dataset is not None]
+            if len(datasets) < len(found):
+                self._found[name] = None
+            else:
+                worst = min(datasets, key=lambda dataset: dataset.persisted)
+                self._found[name] = replace(worst, name=name)
+        return self._found[name]
+
+    def _find(self, full: str) -> Dataset | None:
+        with silence():
+            entry = self._resolver.resolve_pattern(full)
+        if not entry or entry.get("type") == _UNDECLARED:
+            return None
+        return self._dataset(full, entry)
+
+    def _dataset(self, full: str, entry: Mapping[str, Any]) -> Dataset:
+        inner = entry
+        # What CachedDataset keeps in memory, and where partitions lie, is in the dataset within.
+        while not any(key in inner for key in _PATHS) and isinstance(inner.get("dataset"), dict):
+            inner = inner["dataset"]
+        path = next((inner[key] for key in _PATHS if isinstance(inner.get(key), str)), None)
+        kind = entry.get("type")
+        own = (entry.get("metadata") or {}).get("dagforge") or {}
+        return Dataset(
+            name=full,
+            origin=self.conf.origin(_CATALOG, self._entry_of(full)),
+            persisted=is_persisted(entry),
+            uri=path,
+            format=kind if isinstance(kind, str) else getattr(kind, "__qualname__", None),
+            shared=bool(own.get("shared")),
+            versioned=bool(inner.get("versioned") or entry.get("versioned")),
+        )
+
+    def _entry_of(self, full: str) -> str:
+        """Return the name of the entry or the factory that gives a dataset."""
+        if full in self._entries:
+            return full
+        for method in ("match_pattern", "match_dataset_pattern", "match_user_catch_all_pattern"):
+            match = getattr(self._resolver, method, None)  # the first is 0.19's, the others are 1's
+            found = match(full) if match is not None else None
+            if found:
+                return str(found)
+        return full
+
+
+def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
+    """Return the datasets and parameters of a Kedro project; what is wrong is kept with them."""
+    problems = Problems()
+    parameters: Mapping[str, Any] = {}
+    entries: Mapping[str, Any] = {}
+    try:
+        parameters = conf.values("parameters")
+    except LoadError as error:
+        problems.extend(error.problems)
+    try:
+        entries = conf.values(_CATALOG)
+    except LoadError as error:
+        problems.extend(error.problems)
+    good = {}
+    for name, value in entries.items():
+        if isinstance(value, dict):
+            good[name] = _without_credentials(value)
+        else:
+            at = conf.origin(_CATALOG, name)
+            what = f"the dataset {shown(str(name))}"
+            fix = f"call it _{name}, if it is there to be used by others"
+            wrong_type(what, value, "a mapping", at, problems, fix)
+    resolver = _resolver(good, conf, problems)
+    found = tuple(problems.found)
+    names = frozenset(parameter_names(_with_text_keys(parameters)))
+    return KedroCatalog(conf, found, names, good, resolver, _transcoded(conf))
+
+
+def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> Any:
+    with silence():
+        from kedro.io import DatasetError
+        from kedro.io.catalog_config_resolver import CatalogConfigResolver
+
+        def resolver(config: dict[str, Any]) -> Any:
+            try:
+                return CatalogConfigResolver(config, {}, {"{default}": {"type": _UNDECLARED}})
+            except TypeError:  # Kedro 0.19 has nothing for what nobody declares.
+                return CatalogConfigResolver(config, {})
+
+        try:
+            return resolver(entries)
+        except (DatasetError, ValueError, KeyError) as error:
+            name = next((name for name in entries if "{" in name and name in str(error)), "")
+            at = Origin(conf.origin(_CATALOG, name).source)
+            problems.error("kedro-conf", f"Kedro cannot read the catalog: {error}", at)
+            return resolver({})
+
+
+def _transcoded(conf: KedroConf) -> dict[str, tuple[str, ...]]:
+    """Return the full names, with `@`, of the datasets that are known in several formats."""
+    pipelines, _ = conf.project.pipelines()
+    full = {
+        name
+        for pipeline in pipelines.values()
+        for node in getattr(pipeline, "nodes", ())
+        for name in (*node.inputs, *node.outputs)
+        if "@" in name
+    }
+    found: dict[str, set[str]] = {}
+    for name in full:
+        found.setdefault(name.partition("@")[0], set()).add(name)
+    return {name: tuple(sorted(names)) for name, names in found.items()}
+
+
+def _without_credentials(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _without_credentials(inner) for key, inner in value.items() if key != "credentials"
+        }
+    if isinstance(value, list):
+        return [_without_credentials(inner) for inner in value]
+    return value
+
+
+def _with_text_keys(values: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        str(key): _with_text_keys(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }

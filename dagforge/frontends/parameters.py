@@ -1,0 +1,121 @@
+"""Parameters that a definition in Python declares by its signatures: their types and defaults."""
+
+from __future__ import annotations
+
+import datetime
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from dagforge.ir import Parameter, Pipeline
+
+_TYPES: Mapping[Any, Mapping[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    list: {"type": "array"},
+    dict: {"type": "object"},
+    type(None): {"type": "null"},
+    datetime.date: {"type": "string", "format": "date"},
+    datetime.datetime: {"type": "string", "format": "date-time"},
+}
+
+
+def schema_of(annotation: Any, default: Any, *, required: bool) -> dict[str, Any]:
+    """Return the JSON Schema of a parameter's values; empty where any will do.
+
+    Args:
+        annotation: a type; None without one.
+        default: of the signature; its type counts where there is no annotation.
+        required: there is no default.
+    """
+    schema = _schema(annotation) if annotation is not None else {}
+    if annotation is None and not required and default is not None:
+        schema = dict(_TYPES.get(type(default), {}))
+    if schema and not required and default is None:
+        schema = _or_null(schema)
+    return schema
+
+
+def _schema(annotation: Any) -> dict[str, Any]:
+    if isinstance(annotation, type) and annotation in _TYPES:
+        return dict(_TYPES[annotation])
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _schema(parts[0])
+    if origin is typing.Literal:
+        kinds = list(dict.fromkeys(_TYPES.get(type(part), {}).get("type") for part in parts))
+        kind = {"type": kinds[0] if len(kinds) == 1 else kinds} if all(kinds) else {}
+        return {**kind, "enum": list(parts)}
+    if origin in (typing.Union, types.UnionType):
+        return _union([_schema(part) for part in parts])
+    if origin is list:
+        items = _schema(parts[0])
+        return {"type": "array", **({"items": items} if items else {})}
+    if origin is dict:
+        values = _schema(parts[1])
+        return {"type": "object", **({"additionalProperties": values} if values else {})}
+    return {}
+
+
+def _union(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the schema of a union, simple where all but null is one type (`type: [a, null]`)."""
+    if not all(schemas):
+        return {}
+    if all(set(schema) == {"type"} for schema in schemas):
+        return {"type": [schema["type"] for schema in schemas]}
+    rest = [schema for schema in schemas if schema != {"type": "null"}]
+    if len(rest) == 1:
+        return _or_null(rest[0])
+    return {}
+
+
+def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema that allows null as well."""
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    found = {**schema, "type": [*kinds, "null"] if "null" not in kinds else kinds}
+    if "enum" in schema and None not in schema["enum"]:
+        found["enum"] = [*schema["enum"], None]
+    return found
+
+
+def fits(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Say whether a value is one that the schema allows."""
+    if not schema:
+        return True
+    import jsonschema_rs
+
+    return bool(jsonschema_rs.is_valid(dict(schema), value))
+
+
+def defaults_of(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the defaults of a pipeline's own parameters, nested as in parameters.yml."""
+    return nested(
+        {each.name: each.default for each in pipeline.parameters.values() if not each.required}
+    )
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by dotted names as mappings in each other."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        *above, last = name.split(".")
+        inner = found
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return found
+
+
+def clash(parameters: Mapping[str, Parameter]) -> tuple[Parameter, Parameter] | None:
+    """Return two parameters of which one holds the other, such as `a` and `a.b`."""
+    for name, parameter in parameters.items():
+        parts = name.split(".")
+        for end in range(1, len(parts)):
+            outer = parameters.get(".".join(parts[:end]))
+            if outer is not None:
+                return outer, parameter
+    return None

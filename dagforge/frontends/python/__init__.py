@@ -1,0 +1,293 @@
+"""Pipelines in decorated Python: `python: "module:function"`, see `dagforge.decorators`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dagforge import decorators
+from dagforge.errors import LoadError, Origin, Problem, Problems, SourceLocation, did_you_mean
+from dagforge.frontends.definitions import Definition, NodesRead, Registry
+from dagforge.frontends.parameters import clash, fits, schema_of
+from dagforge.frontends.places import origin_in
+from dagforge.frontends.python.globals import captured
+from dagforge.frontends.words import check_keys, fault_of_name, shown, wrong_type
+from dagforge.frozen import frozen
+from dagforge.ir import Node, Parameter, Work
+from dagforge.user_code import UserError, import_project_module
+
+_KEYS = ("function", "config")
+
+
+def needs(definition: Definition) -> Sequence[tuple[str, Origin]]:
+    """Return nothing: pipeline functions call each other themselves."""
+    del definition
+    return ()
+
+
+def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
+    """Return the nodes that the pipeline function calls."""
+    problems = Problems()
+    try:
+        function, config = _function(definition, registry, problems)
+        if problems.found:
+            return NodesRead((), tuple(problems.found), complete=False)
+        graph = decorators.build_graph(function, config)
+    except LoadError as error:
+        return NodesRead((), error.problems, complete=False)
+    except decorators.GraphError as error:
+        fault = error.fault
+        at = _place(fault.at, registry)
+        return NodesRead((), (Problem(fault.code, fault.message, at, fault.fix),), complete=False)
+    except (Exception, SystemExit) as error:
+        what = f"pipeline {shown(definition.name)}: its function failed"
+        problem = _failure(what, UserError.of(error, function.__module__), definition.origin)
+        return NodesRead((), (problem,), complete=False)
+    reader = _Reader(registry, problems)
+    nodes = tuple(reader.node(call) for call in graph.nodes)
+    parameters = reader.parameters(graph)
+    for fault in graph.faults:
+        problems.error(fault.code, fault.message, _place(fault.at, registry), fix=fault.fix)
+    return NodesRead(
+        nodes,
+        tuple(problems.found),
+        complete=not problems.errors,
+        parameters=parameters,
+        description=inspect.getdoc(function.function),
+    )
+
+
+def _function(
+    definition: Definition, registry: Registry, problems: Problems
+) -> tuple[decorators.Pipeline[..., Any], Mapping[str, Any]]:
+    """Return the pipeline function that a definition names, and the config for it.
+
+    Raises:
+        LoadError: it cannot be found.
+    """
+    what = f"pipeline {shown(definition.name)}"
+    at = definition.origin / "python"
+    body = definition.body["python"]
+    config: Any = {}
+    if isinstance(body, dict):
+        check_keys(body, _KEYS, f"'python' of {what}", at, problems)
+        config = {} if body.get("config") is None else body["config"]
+        if not isinstance(config, dict):
+            wrong_type(f"'config' of {what}", config, "a mapping", at / "config", problems)
+            config = {}
+        if "function" not in body:
+            message = f"'python' of {what} has no 'function'"
+            raise LoadError([*problems, Problem("missing-key", message, at, "add function: ...")])
+        body, at = body["function"], at / "function"
+    if not isinstance(body, str):
+        wrong_type(f"the function of {what}", body, "module:function", at, problems)
+        problems.fail(LoadError)
+    module_name, colon, name = body.partition(":")
+    dotted = all(part.isidentifier() for part in module_name.split("."))
+    if not colon or not dotted or not name.isidentifier():
+        before, _, last = body.replace(":", ".").rpartition(".")
+        near = f"{before}:{last}" if before and last.isidentifier() else None
+        raise LoadError.of(
+            "function-path",
+            f"the function of {what} is not module:function: {shown(body)}",
+            at=at,
+            fix=f"write {near}" if near else "write it as my_package.my_module:my_function",
+        )
+    try:
+        module = import_project_module(module_name, registry.conf.root)
+    except ModuleNotFoundError as error:
+        raise LoadError.of(
+            "no-module",
+            f"{what}: there is no module '{error.name}' to be imported",
+            at=at,
+            fix="put it below the project's folder or its `src`, or install its package",
+        ) from error
+    except UserError as error:
+        raise LoadError([_failure(f"{what}: its module cannot be imported", error, at)]) from error
+    found = getattr(module, name, None)
+    if isinstance(found, decorators.Pipeline):
+        _check_config(found, config, what, definition.origin / "python" / "config", problems)
+        return found, config
+    pipelines = [
+        key for key, value in vars(module).items() if isinstance(value, decorators.Pipeline)
+    ]
+    if found is None:
+        message = f"{what}: module '{module_name}' has no '{name}'"
+        fix = did_you_mean(name, pipelines) or "write a function there with @dagforge.pipeline"
+    else:
+        message = f"{what}: '{name}' of module '{module_name}' is no pipeline"
+        fix = "put @dagforge.pipeline above it"
+        if isinstance(found, decorators.Node):
+            fix = "it is a node: write a function with @dagforge.pipeline that calls it"
+    raise LoadError.of("no-function", message, at=at, fix=fix)
+
+
+def _check_config(
+    function: decorators.Pipeline[..., Any],
+    config: Mapping[str, Any],
+    what: str,
+    at: Origin,
+    problems: Problems,
+) -> None:
+    arguments = inspect.signature(function.function).parameters
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in arguments.values())
+    for key in config:
+        if key not in arguments and not takes_any:
+            problems.error(
+                "unknown-key",
+                f"the function of {what} takes no argument {shown(key)}",
+                at / key,
+                fix=did_you_mean(key, arguments),
+                at_key=True,
+            )
+
+
+def _failure(what: str, error: UserError, at: Origin) -> Problem:
+    """Return the problem for user code that raised: its own lines only."""
+    failure = error.failure
+    lines = [f"{what}: {failure.type}: {failure.message}".rstrip(": ")]
+    lines += failure.frames.rstrip("\n").split("\n") if failure.frames else []
+    text = "\n".join(line if not number else f"  {line}" for number, line in enumerate(lines))
+    return Problem("import-failed", text, at)
+
+
+def _place(place: decorators.Place, registry: Registry) -> SourceLocation:
+    return origin_in(place.file, registry.conf.root, place.line).location()
+
+
+@frozen
+class _Reader:
+    """Turns what a pipeline function has called into nodes."""
+
+    registry: Registry
+    problems: Problems
+
+    def node(self, call: decorators.NodeCall) -> Node:
+        """Return the node of a call; what is wrong with it is kept."""
+        function, options = call.function, call.options
+        called, defined = call.called, call.defined
+        lines = dict.fromkeys(("name", "inputs", "outputs", "after"), called.line)
+        same_file = called.file == defined.file
+        root = self.registry.conf.root
+        at = origin_in(defined.file, root, defined.line, lines if same_file else None)
+        target = f"{function.__module__}:{function.__qualname__}"
+        self._check_importable(call, at)
+        for name, what, code in [
+            (call.name, "node's name", "node-name"),
+            *((output, "dataset", "dataset-name") for output in call.outputs),
+            *((tag, "tag", "tag-name") for tag in options.tags),
+        ]:
+            fault = fault_of_name(name)
+            if fault is None and code == "dataset-name" and "@" in name:
+                fault = "holds '@', which only Kedro gives a meaning"
+            if fault is not None:
+                self.problems.error(code, f"the {what} {shown(name)} {fault}", at)
+        for captive in captured(function):
+            self.problems.warn(
+                Problem(
+                    "captured-global",
+                    f"node {shown(call.name)} uses '{captive.name}' ({captive.type}), which its"
+                    " module makes when it is imported: every task makes its own",
+                    origin_in(defined.file, root, captive.line).location(),
+                    "make it in a node and hand it over, or load it in the function",
+                )
+            )
+        return Node(
+            name=call.name,
+            action=Work("function", target, arguments=call.arguments),
+            origin=at,
+            inputs=call.inputs,
+            outputs=call.outputs,
+            after=call.after,
+            tags=tuple(dict.fromkeys(options.tags)),
+            namespace=call.namespace,
+            module=function.__module__,
+            settings=options.settings,
+            check=options.check,
+            metric=options.metric,
+        )
+
+    def _check_importable(self, call: decorators.NodeCall, at: Origin) -> None:
+        """Refuse a function that a task could not find by its name."""
+        function = call.function
+        found: Any = sys.modules.get(function.__module__)
+        for part in function.__qualname__.split("."):
+            found = getattr(found, part, None)
+        if found is function or getattr(found, "function", None) is function:
+            return
+        local = "<locals>" in function.__qualname__
+        self.problems.error(
+            "local-function",
+            f"the function of node {shown(call.name)} cannot be imported as"
+            f" {function.__module__}:{function.__qualname__}"
+            + (": it is made inside another function" if local else ""),
+            at,
+            fix="define it at the top of its module, under a name that is not used again",
+        )
+
+    def parameters(self, graph: decorators.Graph) -> dict[str, Parameter]:
+        """Return what the signatures declare."""
+        hints: dict[Any, Mapping[str, Any]] = {}
+        found: dict[str, Parameter] = {}
+        for name, spec in graph.parameters.items():
+            annotation = self._annotation(spec, hints)
+            schema = schema_of(annotation, spec.default, required=spec.required)
+            at = origin_in(spec.at.file, self.registry.conf.root, spec.at.line)
+            if not spec.required and not fits(spec.default, schema):
+                self.problems.error(
+                    "parameter-value",
+                    f"the parameter {shown(name)} has the default {spec.default!r}, which is no"
+                    f" {_spelled(annotation)}",
+                    at,
+                    fix="change the default, or the annotation",
+                )
+            found[name] = Parameter(name, at, spec.default, spec.required, schema)
+        both = clash(found)
+        if both is not None:
+            outer, inner = both
+            self.problems.error(
+                "duplicate-key",
+                f"the parameters {shown(outer.name)} and {shown(inner.name)} cannot both be: one"
+                " holds the other",
+                inner.origin,
+                fix="rename the node or the argument",
+            )
+        return found
+
+    def _annotation(self, spec: decorators.ParameterSpec, hints: dict[Any, Any]) -> Any:
+        """Return an annotation as a type, None where it cannot be told."""
+        annotation = spec.annotation
+        if not isinstance(annotation, str):
+            return annotation
+        owner = spec.owner
+        if owner not in hints:
+            hints[owner] = _hints(owner)
+        return hints[owner].get(spec.argument)
+
+
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:
+        # A name that exists for the type checker only; the others can still be told.
+        space = getattr(function, "__globals__", {})
+        return {
+            name: _evaluated(text, space)
+            for name, text in getattr(function, "__annotations__", {}).items()
+        }
+
+
+def _evaluated(annotation: Any, space: dict[str, Any]) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, space)
+    except Exception:
+        return None
+
+
+def _spelled(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

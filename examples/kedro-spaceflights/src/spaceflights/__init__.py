@@ -1,0 +1,3 @@
+"""What a shuttle flight to the moon should cost."""
+
+__version__ = "0.1"

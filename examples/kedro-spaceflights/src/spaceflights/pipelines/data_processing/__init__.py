@@ -1,0 +1,5 @@
+"""Cleans the raw tables and joins them."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,53 @@
+"""A Kedro project as the real Kedro gives it: pipelines, places, configuration, errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.kedro_projects import VERSIONS, run_kedro, write_kedro_project
+
+
+def shown(root: Path, *arguments: str, environment: str = "kedro-1.7") -> Any:
+    ran = run_kedro(root, "show", *arguments, "--format", "json", environment=environment)
+    assert ran.code == 0, ran.err
+    (pipeline,) = json.loads(ran.out)["pipelines"]
+    return pipeline
+
+
+@pytest.mark.parametrize("environment", VERSIONS)
+def test_registered_pipelines_are_compiled(tmp_path: Path, environment: str) -> None:
+    root = write_kedro_project(tmp_path, environment=environment)
+    default = shown(root, "--stage", "pipeline", environment=environment)
+    etl = shown(root, "etl", "--stage", "pipeline", environment=environment)
+    assert [default["pipeline"], etl["pipeline"]] == ["__default__", "etl"]
+    assert etl["at"] == "src/shop/pipelines/etl/pipeline.py:7:12"
+    assert default["at"].startswith("src/shop/pipeline_registry.py:6")
+    companies, shuttles, both = etl["nodes"]
+    assert companies["name"] == "add_companies"
+    assert companies["at"] == "src/shop/pipelines/etl/pipeline.py:9:13"
+    assert companies["tags"] == ["airflow.prepare", "etl", "machine.small"]
+    assert companies["action"]["target"] == "shop.pipelines.etl.nodes:add"
+    assert shuttles["at"] == "src/shop/pipelines/etl/pipeline.py:16:13"
+    assert (both["inputs"], both["outputs"]) == (["more_companies", "more_shuttles"], ["table"])
+    datasets = {dataset["name"]: dataset for dataset in etl["datasets"]}
+    assert datasets["more_shuttles"]["uri"] == "data/more_shuttles.json"
+    assert datasets["more_shuttles"]["at"] == "conf/base/catalog.yml:3:16"
+    assert "table" not in datasets
+
+
+@pytest.mark.parametrize("environment", VERSIONS)
+@pytest.mark.parametrize("target", ["airflow", "airflow-k8s", "airflow-gke", "prefect"])
+def test_every_target(tmp_path: Path, environment: str, target: str) -> None:
+    settings = """
+        default:
+          {image: "shop:1", project_id: p, location: l, cluster_name: c, machines: {small: {}}}
+        """
+    root = write_kedro_project(
+        tmp_path, {"conf/base/dagforge.yml": settings}, environment=environment
+    )
+    ran = run_kedro(root, "create", "--all", "--target", target, environment=environment)
+    assert (ran.code, ran.out.count("created")) == (0, 2), ran.err
