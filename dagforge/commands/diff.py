@@ -6,11 +6,11 @@ import datetime
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dagforge.build import Build, Request, build, read_source
 from dagforge.commands.revisions import (
@@ -24,19 +24,18 @@ from dagforge.commands.revisions import (
     write_revision,
 )
 from dagforge.compare.changes import Difference, compare
+from dagforge.compare.moves import DIFFERS, SAME, Move, moves
 from dagforge.compare.outline import DagOutline, outline
 from dagforge.errors import (
     DagForgeError,
     Problem,
-    SourceLocation,
     UsageError,
     did_you_mean,
 )
 from dagforge.frozen import frozen
 from dagforge.reading.project import holds_project, read_project
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from dagforge.resources import templates_dir
+from dagforge.target import read_target
 
 HERE: Final = "working tree"
 _HEAD: Final = "HEAD"
@@ -70,6 +69,7 @@ class Compiled:
         pipelines: names of all that are registered.
         target: its name.
         version: of the orchestrator.
+        limits: where something is written that this version cannot express.
     """
 
     dags: tuple[DagOutline, ...]
@@ -77,6 +77,7 @@ class Compiled:
     target: str = ""
     orchestrator: str = ""
     version: str = ""
+    limits: frozenset[str] = frozenset()
 
 
 @frozen
@@ -107,6 +108,9 @@ class Comparison:
     difference: Difference
     moves: tuple[Move, ...]
     after: datetime.datetime | None
+
+    def __bool__(self) -> bool:
+        return bool(self.difference) or any(move.effect != SAME for move in self.moves)
 
 
 @frozen
@@ -150,6 +154,25 @@ def compare_sides(asked: Asked) -> Comparison:
         _moves(before, now),
         asked.after or dated,
     )
+
+
+def moment_of_text(text: str) -> datetime.datetime:
+    """Return the moment that `--now` says; UTC where it names no zone.
+
+    Raises:
+        UsageError: it is no date.
+    """
+    try:
+        # Python 3.10 reads no Z.
+        moment = datetime.datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text.strip()))
+    except ValueError as error:
+        raise UsageError.of(
+            "wrong-value",
+            f"--now is '{text}', which is no date",
+            fix="write 2026-01-31, 2026-01-31T06:00 or 2026-01-31T06:00:00+01:00",
+        ) from error
+    utc = datetime.timezone.utc
+    return moment.replace(tzinfo=utc) if moment.tzinfo is None else moment.astimezone(utc)
 
 
 # --- which sides
@@ -262,7 +285,7 @@ def _revision_side(
 
 
 def _read_tolerantly(root: Path) -> Iterator[Path]:
-    """Yield the folders that a project names; none where its facts are wrong, which is told later."""
+    """Yield the folders that a project names; none where its facts are wrong."""
     try:
         project = read_project(root, check_version=False)
     except DagForgeError:
@@ -377,9 +400,9 @@ def build_side(side: Side, *, with_files: bool = False) -> Built:
     if side.files is not None:
         from dagforge.commands.written_dags import read_files
 
-        read = read_files(side.files, source.project.name, source.conf.env, target)
+        read, version = read_files(side.files, source.project.name, source.conf.env, target)
         pipelines = tuple(dag.pipeline for dag in read)
-        return Built(Compiled(read, pipelines, *facts[1:]), None)
+        return Built(Compiled(read, pipelines, target.name, target.orchestrator, version), None)
     wanted = tuple(name for name in side.request.pipelines if name in source.pipelines)
     if side.request.pipelines and not wanted:
         return Built(Compiled((), *facts), None)
@@ -391,7 +414,31 @@ def build_side(side: Side, *, with_files: bool = False) -> Built:
         dags = tuple(read_text(file.text, file.path, target) for file in found.files)
     else:
         dags = tuple(outline(dag, target) for dag in found.dags)
-    return Built(Compiled(dags, *facts), found)
+    limits = frozenset(
+        str(problem.location) for problem in found.warnings if problem.code == "cannot-express"
+    )
+    return Built(Compiled(dags, *facts, limits), found)
+
+
+def _moves(before: Compiled, now: Built) -> tuple[Move, ...]:
+    """Return what the new side's version makes of its definitions, where the old one had another.
+
+    What that version cannot express at all, and what the old one could, comes first.
+    """
+    after, found = now.compiled, now.found
+    versions = before.orchestrator == after.orchestrator and before.version != after.version
+    if found is None or not versions:
+        return ()
+    old_target = read_target(found.target.name, templates_dir(), version=before.version)
+    limits = [
+        Move("setting", DIFFERS, problem.message, problem.fix, str(problem.location))
+        for problem in found.warnings
+        if problem.code == "cannot-express" and str(problem.location) not in before.limits
+    ]
+    old_dags = {dag.pipeline: dag for dag in before.dags}
+    pairs = [(old_dags[dag.pipeline], dag) for dag in after.dags if dag.pipeline in old_dags]
+    definitions = [(stages.pipeline, stages.settings) for stages in found.stages]
+    return (*limits, *moves(definitions, pairs, old_target, found.target))
 
 
 def _placed(problems: Iterable[Problem], side: Side) -> Iterator[Problem]:

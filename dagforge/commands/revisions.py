@@ -54,7 +54,9 @@ def find_repository(folder: Path) -> Repository | None:
     except (OSError, subprocess.SubprocessError) as error:
         said = _said(error)
         if "dubious ownership" in said:
-            raise UsageError.of("no-repository", f"git refuses to read this folder: {said}") from error
+            raise UsageError.of(
+                "no-repository", f"git refuses to read this folder: {said}"
+            ) from error
         return None
     within = folder.resolve().relative_to(top.resolve())
     return Repository(top, PurePosixPath(within.as_posix()))
@@ -188,8 +190,8 @@ def _write_submodule(place: Path, commit: str, folder: Path, revision: Revision)
     except (OSError, subprocess.SubprocessError) as error:
         raise UsageError.of(
             "unknown-revision",
-            f"'{revision.name}' has the submodule {place.name} at {commit[:12]}, which is not here",
-            fix=f"git submodule update --init, then git -C {place.as_posix()} fetch origin {commit}",
+            f"'{revision.name}' has the submodule {place.name} at {commit}, which is not here",
+            fix=f"git submodule update --init, or git -C {place.as_posix()} fetch origin",
         ) from error
 
 

@@ -231,7 +231,7 @@ def match(
     old: Iterable[T],
     new: Iterable[T],
     keys: Sequence[Callable[[T], Any]],
-    parts: Callable[[T], set[str]],
+    parts: Callable[[T], set[str]] | None,
 ) -> tuple[list[tuple[T, T]], list[T], list[T]]:
     """Return the pairs that are one thing on both sides, and what is left of either side.
 
@@ -261,7 +261,7 @@ def match(
         taken = {id(one) for one, _ in pairs}
         left = [each for each in left if id(each) not in taken]
         right = rest
-    for one, other in _alike(left, right, parts):
+    for one, other in () if parts is None else _alike(left, right, parts):
         pairs.append((one, other))
         left = [each for each in left if each is not one]
         right = [each for each in right if each is not other]
@@ -299,7 +299,7 @@ def compare_dags(old: DagOutline, new: DagOutline) -> DagChange | None:
         list(old.nodes.values()),
         list(new.nodes.values()),
         (lambda node: node.name, lambda node: (node.does, node.inputs, node.outputs)),
-        lambda node: set(),
+        None,
     )
     new_name = {one.name: other.name for one, other in node_pairs if one.name != other.name}
     pairs, removed, added = match_tasks(old, new, new_name)
@@ -389,7 +389,7 @@ def _equal(old: Any, new: Any) -> bool:
 
 def _dag_facts(old: DagOutline, new: DagOutline) -> list[Change]:
     def all_of(dag: DagOutline) -> dict[Key, Any]:
-        dated = {(name,): getattr(dag, name) for name in RUN_FACTS}
+        dated: dict[Key, Any] = {(name,): getattr(dag, name) for name in RUN_FACTS}
         return {**dated, **dag.facts}
 
     before, after = all_of(old), all_of(new)

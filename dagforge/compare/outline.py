@@ -6,13 +6,16 @@ well as from a generated file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import Any, Final
 
 from dagforge.frozen import frozen
 from dagforge.ir import Node, Operator
 from dagforge.planning.model import DagPlan, Task
+from dagforge.planning.tasks import TAGS_ANNOTATION
+from dagforge.settings.schema import untold
 from dagforge.target import Target
 from dagforge.values import Date, Instance, Model
 
@@ -110,7 +113,8 @@ def outline(dag: DagPlan, target: Target) -> DagOutline:
         dag: the plan.
         target: that it is for.
     """
-    arguments = {**dag.arguments, **dag.deployment}
+    of_dag, of_task = setting_names(target, "dag"), setting_names(target, "task")
+    arguments = _by_setting({**dag.arguments, **dag.deployment}, of_dag)
     if "doc_md" not in dag.settings:
         arguments.pop("doc_md", None)
     shown = {name: value for name, value in arguments.items() if name not in _DERIVED}
@@ -119,10 +123,10 @@ def outline(dag: DagPlan, target: Target) -> DagOutline:
     facts.update(leaves({"env": dag.env, "vars": dict(dag.vars), "source": dag.source}))
     facts.update(leaves({name: each.default for name, each in dag.parameters.items()}))
     settings = {name: dag.settings[name] for name in _OF_A_RUN if name in dag.settings}
-    common = dict(leaves({**settings, **dag.default_args}))
+    common = dict(leaves({**settings, **_by_setting(dag.default_args, of_task)}))
     nodes = {node.name: node for node in dag.pipeline.nodes}
     of_tasks = {
-        each.task_id: task_outline(each, dag, [nodes[name] for name in each.nodes], common, target)
+        str(each.task_id): _task(each, dag, nodes[each.nodes[0]], common, target, of_task)
         for each in dag.tasks
     }
     written = {name for node in nodes.values() for name in node.outputs}
@@ -146,13 +150,29 @@ def outline(dag: DagPlan, target: Target) -> DagOutline:
     )
 
 
-def task_outline(
-    task: Task, dag: DagPlan, nodes: Sequence[Node], common: Mapping[Key, Any], target: Target
+def _task(
+    task: Task,
+    dag: DagPlan,
+    first: Node,
+    common: Mapping[Key, Any],
+    target: Target,
+    names: Mapping[str, str],
 ) -> TaskOutline:
-    """Return the outline of one task of a plan."""
+    """Return the outline of one task of a plan.
+
+    Args:
+        task: of the plan.
+        dag: the plan.
+        first: of the task's nodes.
+        common: what every task is given that has nothing else.
+        target: that the plan is for.
+        names: of the settings, by argument.
+    """
     settings = {name: task.settings[name] for name in _OF_A_RUN if name in task.settings}
-    own = dict(leaves({**settings, "operator": task.operator, **task.arguments}))
+    arguments = _by_setting(task.arguments, names)
+    own = dict(leaves({**settings, "operator": task.operator, **arguments}))
     facts = {key: value for key, value in own.items() if common.get(key, ...) != value}
+    facts.pop(("annotations", TAGS_ANNOTATION), None)
     constant = dag.constants.get(task.resources.name) if task.resources else None
     return TaskOutline(
         task_id=task.task_id,
@@ -161,8 +181,22 @@ def task_outline(
         sizes=sizes_of(constant),
         contract=task.contract if task.runs == "nodes" or task.command else "",
         outlets=tuple(assets_in(task.arguments.get("outlets"))),
-        waiting=_waiting(task, nodes[0], target),
+        waiting=_waiting(task, first, target),
     )
+
+
+def setting_names(target: Target, scope: str) -> dict[str, str]:
+    """Return the settings of a DAG or of a task by their argument in the target's version."""
+    return {
+        argument: name
+        for name, argument in target.arguments.items()
+        if target.settings[name].scope == scope
+    }
+
+
+def _by_setting(arguments: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return arguments by the name of their setting, which is that of every version."""
+    return {names.get(argument, argument): value for argument, value in arguments.items()}
 
 
 def leaves(values: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -207,8 +241,10 @@ def _node(node: Node) -> NodeOutline:
     action = node.action
     if isinstance(action, Operator):
         does = action.path
+    elif action.command:
+        does = shlex.join(str(untold(word)) for word in action.command)
     else:
-        does = " ".join(action.command) if action.command else action.target
+        does = action.target
     return NodeOutline(node.name, does, node.inputs, node.outputs)
 
 
@@ -220,10 +256,10 @@ def _waiting(task: Task, node: Node, target: Target) -> Waiting | None:
     other = task.arguments.get(facts["dag"])
     if not _is_plain(other):
         return None
-    named: list[str] = []
+    named: list[Any] = []
     for argument in facts.get("tasks", ()):
         value = task.arguments.get(argument)
-        named += [name for name in (value if isinstance(value, list) else [value]) if name]
+        named += value if isinstance(value, list) else [value]
     at = node.origin / "operator" / "arguments" / facts["dag"]
     return Waiting(str(other), tuple(filter(_is_plain, named)), str(at.location()))
 

@@ -101,9 +101,7 @@ def holds_project(folder: Path) -> bool:
         return False
 
 
-def read_project(
-    root: Path, *, version: str | None = None, check_version: bool = True
-) -> Project:
+def read_project(root: Path, *, version: str | None = None, check_version: bool = True) -> Project:
     """Return the facts of the project in `root`, the defaults where there is no file.
 
     Args:

@@ -50,7 +50,8 @@ def runs(question: dict[str, Any]) -> list[list[str]]:
     restriction = TimeRestriction(
         moment(question["start_date"]), moment(question.get("end_date")), catchup
     )
-    last, found = None, []
+    last: Any = None
+    found: list[list[str]] = []
     for patch in at(now or pendulum.datetime(2000, 1, 1)):
         patch.start()
     try:
