@@ -14,7 +14,15 @@ from typing import Any, Final
 from dagforge.commands.diff import HERE, Comparison, Side
 from dagforge.commands.show import as_json, counted
 from dagforge.commands.stage_data import as_data
-from dagforge.compare.changes import NOTHING, Broken, Change, DagChange, Shared, requested
+from dagforge.compare.changes import (
+    NOTHING,
+    RUN_FACTS,
+    Broken,
+    Change,
+    DagChange,
+    Shared,
+    requested,
+)
 from dagforge.compare.moves import DIFFERS, FAILS, SAME, Move
 from dagforge.compare.outline import DagOutline, NodeOutline
 from dagforge.compare.runs import Calendar, Run, can_tell, first_runs, next_runs, runs_between
@@ -265,7 +273,8 @@ def _prose(text: str, style: Style) -> str:
     """Return a sentence that may hold names out of files."""
     text = visible(text).replace("\n", "\\n")
     # What GitHub would take for markup or a mention, and our own templates and names.
-    return re.sub(r"([\\`*_<>\[\]|@#])", r"\\\1", text) if style.markdown else text
+    marks = r"([\\`*<>\[\]|@#]|(?<!\w)_|_(?!\w))"
+    return re.sub(marks, r"\\\1", text) if style.markdown else text
 
 
 # --- one DAG
@@ -282,7 +291,7 @@ def _dag_title(change: DagChange, style: Style) -> str:
 def _added_dag(dag: DagOutline, found: Comparison, style: Style, runs: int) -> Iterator[str]:
     yield style.item(f"{counted(len(dag.tasks), 'task')}: {style.names(list(dag.tasks))}")
     yield style.item(f"schedule {style.name(spelled(dag.schedule))}")
-    if can_tell(dag.schedule):
+    if can_tell(dag.schedule) and runs:
         yield style.item(_runs_text(dag, found.after, runs), 2)
     total = requested(dag)
     if total:
@@ -296,10 +305,14 @@ def _dag_lines(
     old, new = change.old, change.new
     if not change.same_id:
         yield style.item(f"dag_id {_pair(old.dag_id, new.dag_id, style)}")
-    for fact in change.facts:
+    of_runs = [fact for fact in change.facts if fact.key[0] in RUN_FACTS]
+    for fact in of_runs:
         yield style.item(_change_text(fact, style, _meanings(change)))
-    if change.schedule_changed:
+    if of_runs and runs:
         yield from _runs_lines(change, found, style, runs)
+    yield from style.items(
+        _change_text(fact, style) for fact in change.facts if fact not in of_runs
+    )
     yield from style.items(_task_and_node_lines(change, style))
     yield from style.items(_edge_lines(change, style))
     for total in change.sums:

@@ -25,7 +25,7 @@ from dagforge.compare.outline import (
     setting_names,
     sizes_of,
 )
-from dagforge.errors import Problems, SourceLocation, UsageError
+from dagforge.errors import LoadError, Problems, SourceLocation
 from dagforge.output.manifest import Manifest, parse, read_manifest
 from dagforge.planning.tasks import TAGS_ANNOTATION
 from dagforge.target import Target
@@ -71,7 +71,7 @@ def read_files(
         target: that the files are for.
 
     Raises:
-        UsageError: there is no such file, or one that cannot be read as a DAG.
+        LoadError: there is no such file, or one that cannot be read as a DAG.
     """
     wanted = (project, env, target.name)
     found: list[DagOutline] = []
@@ -93,7 +93,7 @@ def read_files(
             f"{folder.as_posix()} has no file of project '{project}' for {target.name}{in_env}",
             fix="--target and --env choose other files",
         )
-    problems.raise_errors(UsageError)
+    problems.raise_errors(LoadError)
     return tuple(found), versions.pop() if len(versions) == 1 else target.version
 
 

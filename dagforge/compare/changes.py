@@ -17,7 +17,8 @@ from dagforge.frozen import frozen
 from dagforge.planning.machines import quantity
 
 T = TypeVar("T")
-OPERATOR: Final[Key] = ("operator",)
+RUN_FACTS: Final = ("schedule", "start_date", "end_date", "catchup")
+"""Values of a DAG that decide when it runs."""
 
 
 @frozen
@@ -128,14 +129,6 @@ class DagChange:
     def same_id(self) -> bool:
         """Whether Airflow knows both sides as one DAG."""
         return self.old.dag_id == self.new.dag_id
-
-    @property
-    def schedule_changed(self) -> bool:
-        """Whether the DAG runs at other times."""
-        return any(change.key[0] in RUN_FACTS for change in self.facts)
-
-
-RUN_FACTS: Final = ("schedule", "start_date", "end_date", "catchup")
 
 
 @frozen
