@@ -22,6 +22,7 @@ from dagforge.conf import BASE, Conf, Project, read_conf, read_project, shown_pa
 from dagforge.errors import (
     DagForgeError,
     LoadError,
+    PipelineError,
     Problem,
     Problems,
     SettingsError,
@@ -35,8 +36,17 @@ from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
 from dagforge.planning.model import DagPlan
+from dagforge.reading.packages import Package, fact_of, find_packages, targets_of
 from dagforge.render import Rendered, Templates, render
-from dagforge.resolve import GROUPING_SETTINGS, Layer, Sections, Settings, read_sections, resolve
+from dagforge.resolve import (
+    EXCEPTIONS,
+    GROUPING_SETTINGS,
+    Layer,
+    Sections,
+    Settings,
+    read_sections,
+    resolve,
+)
 from dagforge.resources import templates_dir
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
@@ -87,6 +97,19 @@ class Stages:
 
 
 @frozen
+class Unplanned:
+    """One pipeline whose grouping failed.
+
+    Attributes:
+        error: what was wrong with the groups, and what is known of them.
+    """
+
+    pipeline: Pipeline
+    settings: Settings
+    error: PipelineError
+
+
+@frozen
 class Build:
     """What a request gives.
 
@@ -97,6 +120,8 @@ class Build:
         files: one a pipeline, empty when nothing was to be rendered.
         problems: errors first, each of them once.
         misused: some of the errors are the command line's.
+        names: of the pipelines that are asked for, in the order of the registry.
+        unplanned: those of the pipelines that have no plan because of their groups.
     """
 
     project: Project
@@ -107,6 +132,8 @@ class Build:
     files: tuple[RenderedFile, ...]
     problems: tuple[Problem, ...]
     misused: bool = False
+    names: tuple[str, ...] = ()
+    unplanned: tuple[Unplanned, ...] = ()
 
     @property
     def dags(self) -> tuple[DagPlan, ...]:
@@ -175,7 +202,7 @@ def build(
 
     Args:
         request: what to compile, and for what.
-        render_files: False leaves the templates out.
+        render_files: False leaves the templates and the policy out.
         strict: warnings stop the run like errors.
         source: of `read_source`; read when None.
         progress: told after each step.
@@ -190,23 +217,25 @@ def build(
     return found
 
 
-def read_source(request: Request, *, check_version: bool = True) -> Source:
+def read_source(request: Request, *, any_version: bool = False) -> Source:
     """Return the files that `request` is about.
 
     Args:
         request: what is asked for.
-        check_version: refuse a project that wants another DagForge.
+        any_version: take a project that wants another DagForge; nothing is written then.
 
     Raises:
         DagForgeError: they cannot be read, or there is no such target.
     """
-    project = read_project(request.root, check_version=check_version)
-    target = _target(request, project)
+    project = read_project(request.root, any_version=any_version)
+    packages = find_packages(project)
+    target = _target(request, project, packages)
     conf = read_conf(
         request.root,
         env=request.env,
         conf=request.conf,
         project=project,
+        packages=packages,
         families=("dagforge", target.settings_family),
         environ=request.environ,
     )
@@ -240,6 +269,7 @@ def attempt(
         problems.extend(pipeline.warnings)
     sections: Sections | None = None
     stages: list[Stages] = []
+    unplanned: list[Unplanned] = []
     with problems.stage():
         sections = read_sections(conf, target, pipelines=source.pipelines, problems=problems)
         compiling = functools.partial(
@@ -250,6 +280,7 @@ def attempt(
             env=conf.env,
             problems=problems,
             told=set(),
+            unplanned=unplanned,
         )
         planned = _each(pipelines, compiling, problems, steps)
         stages += (each for each in planned if each is not None)
@@ -261,10 +292,13 @@ def attempt(
 
     files: list[RenderedFile] = []
     if render_files and sections is not None:
+        problems.extend(_policy(stages, sections, project, conf.packages, complete=complete))
         with problems.stage():
             free = [*sections.layers(names), *_own_layers(stages)]
             whole = len(stages) == len(names)
-            files += _render(stages, free, request, project, target, problems, steps, whole=whole)
+            files += _render(
+                stages, free, request, project, target, conf.packages, problems, steps, whole=whole
+            )
     if strict:
         problems.found = [replace(problem, severity="error") for problem in problems.found]
     found = sorted(_once(problems.found), key=lambda problem: problem.severity != "error")
@@ -277,6 +311,8 @@ def attempt(
         tuple(files) if not problems.errors else (),
         tuple(found),
         problems.misused,
+        names,
+        tuple(unplanned),
     )
 
 
@@ -289,6 +325,7 @@ def _compile(
     env: str | None,
     problems: _Kept,
     told: set[str],
+    unplanned: list[Unplanned],
 ) -> Stages | None:
     """Return one pipeline after each stage, up to its plan; None where there can be no plan.
 
@@ -302,12 +339,51 @@ def _compile(
     groups = None
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
-            groups = group(pipeline, settings.grouping(), whole)
+            try:
+                groups = group(pipeline, settings.grouping(), whole)
+            except PipelineError as error:
+                unplanned.append(Unplanned(pipeline, settings, error))
+                raise
     if groups is None or settings.lost:
         check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
         return None
     dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn, told=told)
     return Stages(pipeline, settings, groups, dag)
+
+
+def _policy(
+    stages: Sequence[Stages],
+    sections: Sections,
+    project: Project,
+    packages: Sequence[Package],
+    *,
+    complete: bool,
+) -> Iterator[Problem]:
+    """Yield what breaks the policy of the project and of the packages that it extends.
+
+    Args:
+        stages: of the pipelines that could be compiled.
+        sections: of the settings.
+        project: its facts.
+        packages: that it extends.
+        complete: every pipeline is to be compiled.
+    """
+    own = [*sections.layers(sections.pipelines), *_own_layers(stages)]
+    demanded = [project.policy, *(package.policy for package in packages)]
+    if not any(demanded) and not any(EXCEPTIONS in layer.data for layer in own):
+        return
+    from dagforge.enforce import enforce
+    from dagforge.policy.model import view
+    from dagforge.policy.rules import policy_tables, read_rules
+
+    problems = Problems()
+    rules = read_rules(policy_tables(project, packages), sections.target, problems)
+    yield from problems
+    for_others = set(map(id, sections.package_layers()))
+    if not complete or len(stages) < len(sections.pipelines):
+        for_others.update(map(id, sections.layers(())))
+    dags = [view(each.dag, each.settings, each.groups) for each in stages]
+    yield from enforce(dags, rules, may_be_unused=lambda layer: id(layer) not in for_others)
 
 
 def _own_layers(stages: Iterable[Stages]) -> Iterator[Layer]:
@@ -323,6 +399,7 @@ def _render(
     request: Request,
     project: Project,
     target: Target,
+    packages: Sequence[Package],
     problems: _Kept,
     steps: _Steps,
     *,
@@ -336,13 +413,21 @@ def _render(
         request: what is asked for.
         project: its facts.
         target: what is compiled for.
+        packages: that the project extends.
         problems: takes those of single files.
         steps: counts the files.
         whole: all pipelines could be compiled.
     """
     team = _team_templates(request, project)
     shown = None if team is None else shown_path(team, request.root)
-    templates = Templates.open(team, templates_dir(), target, shown=shown)
+    of_packages = [
+        (package.shown(), package.templates)
+        for package in packages
+        if package.templates is not None
+    ]
+    templates = Templates.open(
+        team, templates_dir(), target, shown=shown, packages=of_packages[::-1]
+    )
 
     def render_one(each: Stages) -> Rendered:
         return render(
@@ -359,7 +444,7 @@ def _render(
 
     rendered = list(_each(stages, render_one, problems, steps))
     whole = whole and len(rendered) == len(stages)
-    own_templates = team is not None or request.jinja_file is not None
+    own_templates = team is not None or bool(of_packages) or request.jinja_file is not None
     # What a template that failed, or one for a pipeline that did, would have read is not known;
     # the built-in ones read nothing of the kind.
     if whole or not own_templates:
@@ -393,15 +478,25 @@ class _Steps:
             self.progress(self.done, self.of)
 
 
-def _target(request: Request, project: Project) -> Target:
-    name = request.target if request.target is not None else project.target or DEFAULT_TARGET
-    version = request.airflow_version
+def _target(request: Request, project: Project, packages: Sequence[Package]) -> Target:
+    """Return what is compiled for: the command line says it, the project, or a package."""
+    name, origin = request.target, None
+    if name is None:
+        name, origin = project.target, project.origin("target")
+    if name is None:
+        name, origin = fact_of(packages, "target")
+    version, version_origin = request.airflow_version, None
+    if version is None:
+        version, version_origin = project.airflow_version, project.origin("airflow-version")
+    if version is None:
+        version, version_origin = fact_of(packages, "airflow-version")
     return read_target(
-        name,
+        DEFAULT_TARGET if name is None else name,
         templates_dir(),
-        version=project.airflow_version if version is None else version,
-        origin=project.origin("target") if request.target is None else None,
-        version_origin=project.origin("airflow-version") if version is None else None,
+        more=targets_of(packages),
+        version=version,
+        origin=origin,
+        version_origin=version_origin,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import itertools
 import os
 import re
@@ -15,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +55,15 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = ("run", "runs")
+LAZY = {
+    "graph": "graph",
+    "import": "importing",
+    "lineage": "lineage",
+    "migrate": "migrate.command",
+    "run": "run",
+    "runs": "run",
+}
+"""The module of `commands` for commands that are imported only when they are asked for."""
 
 
 STAGES = ("pipeline", "groups", "settings", "plan")
@@ -68,6 +78,7 @@ DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
   dagforge init my_project     start a project with an example
   dagforge list                what this project defines
   dagforge show PIPELINE       how its nodes become tasks
+  dagforge graph PIPELINE      the same as a picture
   dagforge create              write the DAG files
   dagforge create --check      say whether they are up to date (for CI)
 
@@ -80,25 +91,31 @@ class Commands(click.Group):
 
     ORDER = (
         "init",
+        "import",
         "list",
         "show",
+        "graph",
+        "lineage",
         "validate",
         "create",
         "run",
         "runs",
         "verify",
         "explain",
+        "policy",
         "templates",
+        "migrate",
         "schema",
         "help",
     )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; those that run pipelines are imported only when they are asked for."""
+        """Return a command, imported by now if it is one of those."""
         if cmd_name in LAZY:
-            from dagforge.commands import run as run_cli
-
-            command: click.Command = getattr(run_cli, cmd_name)
+            module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
+            command: click.Command = getattr(
+                module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         return super().get_command(ctx, cmd_name)
 
@@ -525,6 +542,35 @@ def explain(path: str, form: str, **options: Any) -> None:
     if options["verbose"]:
         tell(found.warnings, options)
     click.echo(explain_path(found, path, form))
+
+
+@cli.command()
+@project_options
+@target_options
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@talk_options
+def policy(form: str, **options: Any) -> None:
+    """List the rules in force, where each stands, and the exceptions from them.
+
+    Rules stand in [tool.dagforge.policy] and in the packages that the project extends. `create` and
+    `validate` check them.
+    """
+    from dagforge.build import attempt, read_source
+    from dagforge.commands.policy import policy_text
+    from dagforge.errors import Problems
+    from dagforge.policy.rules import policy_tables, read_rules
+
+    options["every"] = True
+    request = make_request(options)
+    source = read_source(request)
+    problems = Problems()
+    tables = policy_tables(source.project, source.conf.packages)
+    rules = read_rules(tables, source.target, problems)
+    found = attempt(request, render_files=False, source=source)
+    say_more(found, options)
+    click.echo(policy_text(found, rules, form))
+    problems.extend(problem for problem in found.problems if problem.severity == "error")
+    problems.raise_errors(DagForgeError)
 
 
 @cli.command(name="help")

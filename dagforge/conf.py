@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.reading.document import Document, Refused, Substitute, parse_yaml
+from dagforge.reading.packages import Package
 from dagforge.reading.project import Project, read_project
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Conf:
         pipelines: the files with pipelines, of base only, sorted by path.
         catalog: files with datasets, base first.
         parameters: files with parameters, base first.
+        packages: that the project extends; their settings lie below its own.
         kedro: the configuration of a Kedro project, which has its catalog and parameters; None
             for any other.
     """
@@ -96,43 +98,76 @@ class Conf:
     catalog: tuple[LayeredDocument, ...]
     parameters: tuple[LayeredDocument, ...]
     _reader: _Reader = field(repr=False)
+    packages: tuple[Package, ...] = ()
     kedro: KedroConf | None = None
-    _settings: dict[str, tuple[tuple[LayeredDocument, ...], Problems]] = field(
+    _settings: dict[tuple[str, str], tuple[tuple[LayeredDocument, ...], Problems]] = field(
         repr=False, default_factory=dict
     )
 
-    def settings_of(self, family: str) -> tuple[LayeredDocument, ...]:
+    def settings_of(
+        self, family: str, package: Package | None = None
+    ) -> tuple[LayeredDocument, ...]:
         """Return the settings of `dagforge`, `airflow`, ...: base first, sorted by path.
 
         Read when first asked for, so that a broken prefect.yml does not stop a run for Airflow.
 
+        Args:
+            family: beginning of the files' names.
+            package: whose settings; None for those of the project.
+
         Raises:
             LoadError: files cannot be read; holds the problems of all of them.
         """
-        documents, problems = self._read(family)
+        documents, problems = self._read(family, package)
         problems.raise_errors(LoadError)
         return documents
 
     def check(self, families: Iterable[str]) -> None:
-        """Read the settings of `families`.
+        """Read the settings of `families`, of packages too.
 
         Raises:
             LoadError: files cannot be read; holds the problems of all of them.
         """
-        problems = Problems()
-        for family in families:
-            problems.extend(self._read(family)[1])
+        problems = self._problems_of(families)
         problems.raise_errors(LoadError)
 
-    def _read(self, family: str) -> tuple[tuple[LayeredDocument, ...], Problems]:
-        if family not in self._settings:
+    def with_settings(self, family: str, path: Path, source: bytes) -> Conf:
+        """Return the configuration as it would be if a file of base held `source`.
+
+        Args:
+            family: that the file belongs to.
+            path: of the file.
+            source: its bytes, which can be read.
+        """
+        shown = shown_path(path, self.root)
+        document = parse_yaml(source, shown, substitute=self._reader.substitute)
+        others = [each for each in self.settings_of(family) if each.file != shown]
+        of_base = [each for each in others if each.layer == BASE]
+        of_env = [each for each in others if each.layer != BASE]
+        documents = (*of_base, LayeredDocument(document, BASE), *of_env)
+        return replace(self, _settings={**self._settings, (family, ""): (documents, Problems())})
+
+    def _problems_of(self, families: Iterable[str]) -> Problems:
+        problems = Problems()
+        for family in families:
+            for package in (*self.packages, None):
+                problems.extend(self._read(family, package)[1])
+        return problems
+
+    def _read(
+        self, family: str, package: Package | None
+    ) -> tuple[tuple[LayeredDocument, ...], Problems]:
+        key = family, package.name if package is not None else ""
+        if key not in self._settings:
             problems = Problems()
-            if self.kedro is not None and family in _KEDRO_FAMILIES:
+            reader = self._reader if package is None else self._reader.of_package(package)
+            documents: tuple[LayeredDocument, ...] = ()
+            if package is None and self.kedro is not None and family in _KEDRO_FAMILIES:
                 documents = _read_by_kedro(self.kedro, family, problems)
-            else:
-                documents = self._reader.family(family, problems)
-            self._settings[family] = documents, problems
-        return self._settings[family]
+            elif reader is not None:
+                documents = reader.family(family, problems)
+            self._settings[key] = documents, problems
+        return self._settings[key]
 
     def shown(self, name: str) -> str:
         """Return the path of a file of base as errors show it."""
@@ -145,6 +180,7 @@ def read_conf(
     env: str | None = None,
     conf: Path | None = None,
     project: Project | None = None,
+    packages: Sequence[Package] = (),
     families: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Conf:
@@ -156,6 +192,7 @@ def read_conf(
             base.
         conf: the configuration's folder; None for the project's own.
         project: the project's facts; read when None.
+        packages: that the project extends.
         families: settings that will be asked for. They are read then; when other files cannot be
             read they are looked at first, so that their problems are reported with the rest.
         environ: environment variables for `${env:NAME}`; None for those of the process.
@@ -206,10 +243,11 @@ def read_conf(
         catalog,
         parameters,
         reader,
+        tuple(packages),
         None if opened is None else opened.conf(folder, base if asked == BASE else env),
     )
-    for family in families if problems.errors else ():
-        problems.extend(read._read(family)[1])
+    if problems.errors:
+        problems.extend(read._problems_of(families))
     problems.raise_errors(LoadError)
     return read
 
@@ -296,6 +334,16 @@ class _Reader:
     base: str
     env: str | None
     substitute: Substitute
+
+    def of_package(self, package: Package) -> _Reader | None:
+        """Return what reads the settings of a package; None where it has none.
+
+        A package need not have a folder for every environment of a project.
+        """
+        if package.conf is None:
+            return None
+        env = self.env if self.env and (package.conf / self.env).is_dir() else None
+        return _Reader(package.root, package.conf, BASE, env, self.substitute)
 
     def family(
         self,

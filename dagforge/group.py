@@ -53,7 +53,8 @@ def group(pipeline: Pipeline, by: Grouping, whole: Pipeline | None = None) -> tu
         review.check_runners()
         review.check_blocks()
         if is_cyclic:
-            review.fail_with_cycles()
+            by_name = range(len(grouped.names))
+            review.fail_with_cycles(lambda: _groups_in_order(pipeline, grouped, by_name))
     problems.raise_errors(PipelineError)
     return _groups_in_order(pipeline, grouped, order)
 

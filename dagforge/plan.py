@@ -31,6 +31,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, dag_context
+from dagforge.planning.run_parameters import flow_parameters
 from dagforge.planning.sizes import machines_of
 from dagforge.planning.tasks import (
     arguments_of,
@@ -102,11 +103,12 @@ def plan(
     check_handover(pipeline, apart, links, settings, problems)
     arguments, given = dag_arguments(planner, links)
     deployment = deploy(given, settings, env=env, problems=problems)
+    parameters = flow_parameters(planner, deployment.parameters, problems)
     constants, constant_of = constants_of(planner, drafts)
     reserved = {
         *target.imports,
         *constants,
-        *deployment.parameters,
+        *parameters,
         *target.facts.get("reserved", ()),
     }
     variables = identifiers(
@@ -167,7 +169,7 @@ def plan(
         arguments=arguments,
         deployment=deployment.arguments,
         source=flow_source(deployment, target, stem, variable),
-        parameters=deployment.parameters,
+        parameters=parameters,
         default_args=default_args,
         constants=constants,
         tasks=tasks,
@@ -244,11 +246,12 @@ def check_for_keys(planned: Iterable[tuple[Settings, Sequence[NodeGroup]]]) -> N
             names.update(node.name for node in group.nodes)
             tags.update(group.tags)
     problems = Problems()
-    # The sections under `default:` are the same for all pipelines.
+    # The sections under `default:` are the same for all pipelines. What a package says of tags and
+    # tasks that this project lacks may be meant for another one.
     for settings in levels[:1]:
         for part, entries, known, word in (
-            ("for_tasks", settings.by_task[0], names, "task or node"),
-            ("for_tags", settings.by_tag[0], tags, "tag"),
+            ("for_tasks", settings.by_task[-2], names, "task or node"),
+            ("for_tags", settings.by_tag[-2], tags, "tag"),
         ):
             for key, layers in entries.items():
                 if key not in known:

@@ -75,7 +75,13 @@ class Templates:
 
     @classmethod
     def open(
-        cls, team: Path | None, builtin: Path, target: Target, *, shown: str | None = None
+        cls,
+        team: Path | None,
+        builtin: Path,
+        target: Target,
+        *,
+        shown: str | None = None,
+        packages: Sequence[tuple[str, Path]] = (),
     ) -> Templates:
         """Return the templates of `target`, a team's folder first.
 
@@ -84,25 +90,29 @@ class Templates:
             builtin: the folder of the built-in ones.
             target: which of them.
             shown: how messages name the team's folder; None for the path itself.
+            packages: name and folder of each package with templates, searched after the team's in
+                this order.
 
         Raises:
-            TemplateError: the team's folder is for another version of the template API.
+            TemplateError: a folder is for another version of the template API.
         """
         if team is not None:
             _check_api(team / API_FILE, f"{shown or team.as_posix()}/{API_FILE}")
+        for name, folder in packages:
+            _check_api(folder / API_FILE, f"{name}/templates/{API_FILE}")
         environment = PythonEnvironment(
-            template_loader(team, builtin, shown=shown),
+            template_loader(team, builtin, shown=shown, packages=packages),
             globals={"docstring": docstring, "names": names},
             filters={"names": names, "suffixed": str.__add__},
         )
         environment.context_class = _Context
         values = f"{target.orchestrator}/values.py.jinja"
-        return cls(
-            environment,
-            target.orchestrator,
-            # Without a team's folder both names are one file, and it would be compiled twice.
-            (values,) if team is None else (values, f"{BUILTIN}/{values}"),
-        )
+        own = [f"{name}/{values}" for name, folder in packages if (folder / values).is_file()]
+        if team is not None and (team / values).is_file():
+            own = [values, *own]
+        # Where nobody has such a file both names mean the built-in one, compiled twice for nothing.
+        every = (*own, f"{BUILTIN}/{values}") if own else (values,)
+        return cls(environment, target.orchestrator, every)
 
 
 def _check_api(path: Path, shown: str) -> None:

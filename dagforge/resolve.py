@@ -1,8 +1,9 @@
 """Settings: an ordered tuple of layers, merged by a pure function.
 
 The order, low to high: the target's own, `default`, the pipeline's section, `for_tags`,
-`for_tasks`, the node's own, `--params`. Within each, base comes before the environment and
-`dagforge*.yml` before the orchestrator's file. Where a value came from is a question asked of
+`for_tasks`, the node's own, `--params`. Within each, the packages that the project extends come
+before the project, base before the environment and `dagforge*.yml` before the orchestrator's file.
+Where a value came from is a question asked of
 the layers again, not data carried along.
 """
 
@@ -24,7 +25,8 @@ from dagforge.errors import (
 )
 from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
-from dagforge.settings.schema import untold
+from dagforge.reading.packages import Package
+from dagforge.settings.schema import is_object, untold
 from dagforge.target import Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
@@ -32,8 +34,9 @@ GROUPING_SETTINGS = frozenset({"grouping", "grouping_prefix", "group_names"})
 # Where nothing looks for templates or objects, `{literal: text}` is the text itself.
 LITERAL_IS_TEXT = (None, "duration", "date", "schedule", "timezone", "machines")
 GROUPINGS = ("tags", "namespace", "memory", "module", "none")
-ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}))
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
+EXCEPTIONS = "policy_exceptions"
+"""The setting that says which rules need not be kept, and why."""
 
 
 @frozen
@@ -72,7 +75,7 @@ class Layer:
 
 def is_atomic(value: object) -> bool:
     """Say whether a mapping is one value (an object or a literal) that is never merged."""
-    return isinstance(value, dict) and (frozenset(value) in ATOMIC or set(value) == {"literal"})
+    return is_object(value) or (isinstance(value, dict) and set(value) == {"literal"})
 
 
 def merge(
@@ -145,7 +148,8 @@ class Settings:
 
     Attributes:
         general: layers below any task: the target's own, `default`, the pipeline's.
-        by_tag: for `default` and for the pipeline, the layers of each tag.
+        by_tag: for the `default` of each package and of the project, and for the pipeline, the
+            layers of each tag.
         by_task: the same for task and node names.
         by_node: what stands next to a node in its pipeline.
         top: the command line.
@@ -308,20 +312,37 @@ class Sections:
 
     Attributes:
         by_name: sections of one name, low to high.
+        pipelines: names that sections may have.
+        packages: what each package that the project extends has under `default:`, in its order.
+        own: what the target itself sets, where a package made it.
         lost: by name, settings of sections that cannot be read as such.
     """
 
     by_name: Mapping[str, Sequence[_Section]]
     target: Target
     lost: Mapping[str, frozenset[str]]
+    pipelines: Collection[str] = ()
+    packages: tuple[Sequence[_Section], ...] = ()
+    own: tuple[Layer, ...] = ()
 
     def layers(self, names: Iterable[str]) -> Iterator[Layer]:
-        """Yield the layers of `default` and of the sections of `names`."""
+        """Yield the layers of `default`, those of packages too, and of the sections of `names`."""
+        yield from self.package_layers()
         for name in (DEFAULT_SECTION, *names):
-            for section in self.by_name.get(name, ()):
-                yield section.layer
-                yield from section.for_tags.values()
-                yield from section.for_tasks.values()
+            yield from _layers_of(self.by_name.get(name, ()))
+
+    def package_layers(self) -> Iterator[Layer]:
+        """Yield the layers of packages."""
+        yield from self.own
+        for sections in self.packages:
+            yield from _layers_of(sections)
+
+
+def _layers_of(sections: Iterable[_Section]) -> Iterator[Layer]:
+    for section in sections:
+        yield section.layer
+        yield from section.for_tags.values()
+        yield from section.for_tasks.values()
 
 
 def read_sections(
@@ -340,11 +361,19 @@ def read_sections(
     """
     conf.check(("dagforge", target.settings_family))
     lost: dict[str, frozenset[str]] = {}
+    packages = tuple(
+        _read_sections(conf, target, (), lost, problems, package) for package in conf.packages
+    )
     sections = _read_sections(conf, target, pipelines, lost, problems)
     by_name: dict[str, list[_Section]] = {}
     for section in sections:
         by_name.setdefault(section.name, []).append(section)
-    return Sections(by_name, target, lost)
+    own: tuple[Layer, ...] = ()
+    if target.own is not None:
+        at = target.own.origin / "settings"
+        settings = dict(target.own.settings)
+        own = (make_layer(settings, at, f"target {target.name}", target, problems),)
+    return Sections(by_name, target, lost, tuple(pipelines), packages, own)
 
 
 def resolve(
@@ -374,8 +403,9 @@ def resolve(
         if node.settings
     }
     own = Layer(f"target {target.name}", target.defaults)
-    levels = [sections.by_name.get(name, ()) for name in (DEFAULT_SECTION, pipeline.name)]
-    _warn_hidden(levels, problems.warn)
+    of_project = [sections.by_name.get(name, ()) for name in (DEFAULT_SECTION, pipeline.name)]
+    _warn_hidden(of_project, problems.warn)
+    levels = [*sections.packages, *of_project]
     layers = [*sections.layers([pipeline.name]), *by_node.values(), top]
     lost = frozenset(name for layer in layers for name in layer.lost)
     for name in (DEFAULT_SECTION, pipeline.name):
@@ -383,7 +413,12 @@ def resolve(
     return Settings(
         target=target,
         pipeline=pipeline.name,
-        general=(own, *(section.layer for level in levels for section in level)),
+        general=(
+            own,
+            *(section.layer for level in sections.packages for section in level),
+            *sections.own,
+            *(section.layer for level in of_project for section in level),
+        ),
         by_tag=tuple(_gather(section.for_tags for section in level) for level in levels),
         by_task=tuple(_gather(section.for_tasks for section in level) for level in levels),
         by_node=by_node,
@@ -406,13 +441,23 @@ def _read_sections(
     pipelines: Collection[str],
     lost: dict[str, frozenset[str]],
     problems: Problems,
+    package: Package | None = None,
 ) -> list[_Section]:
-    """Return the sections of all files, low to high; put what cannot be read into `lost`."""
+    """Return the sections of all files, low to high; put what cannot be read into `lost`.
+
+    Args:
+        conf: the files.
+        target: whose settings are known.
+        pipelines: names that a section may have.
+        lost: takes by section what cannot be read.
+        problems: takes what is wrong.
+        package: whose files; None for those of the project.
+    """
     sections: list[_Section] = []
     documents = [
         (entry.document, entry.layer, family)
         for family in ("dagforge", target.settings_family)
-        for entry in conf.settings_of(family)
+        for entry in conf.settings_of(family, package)
     ]
     documents.sort(key=lambda found: found[1] != BASE)
     for document, env, family in documents:
@@ -427,7 +472,17 @@ def _read_sections(
             continue
         for name, data in document.data.items():
             at = document.origin(name)
-            if name.startswith("_"):  # a home for YAML anchors, as in Kedro's catalogs
+            # A home for YAML anchors, as in Kedro's catalogs; `__default__` is a pipeline.
+            if name.startswith("_") and not name.startswith("__"):
+                continue
+            if name != DEFAULT_SECTION and package is not None:
+                problems.error(
+                    "unknown-section",
+                    f"'{name}' cannot stand here: a package sets what holds for all pipelines",
+                    at,
+                    fix=f"put it under `{DEFAULT_SECTION}:`",
+                    at_key=True,
+                )
                 continue
             if name != DEFAULT_SECTION and name not in pipelines:
                 problems.error(
@@ -450,7 +505,8 @@ def _read_sections(
                 )
                 lost[name] = frozenset(target.settings)
                 continue
-            sections.append(_section(name, data, at, env, family, target, problems))
+            where = f"{env} {family}" if package is None else f"{package.name} {env} {family}"
+            sections.append(_section(name, data, at, env, where, family, target, problems))
     _refuse_twice(sections, problems)
     return sections
 
@@ -466,12 +522,12 @@ def _section(
     data: Mapping[str, Any],
     at: Origin,
     env: str,
+    where: str,
     family: str,
     target: Target,
     problems: Problems,
 ) -> _Section:
     plain = {key: value for key, value in data.items() if key not in (FOR_TAGS, FOR_TASKS)}
-    where = f"{env} {family}"
     layer = make_layer(plain, at, f"{name} ({where})", target, problems, family=family)
     parts: dict[str, dict[str, Layer]] = {FOR_TAGS: {}, FOR_TASKS: {}}
     for part, layers in parts.items():

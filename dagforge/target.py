@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dagforge.conf import parse_yaml
 from dagforge.errors import Origin, TargetError, UsageError, did_you_mean
 from dagforge.frozen import frozen
+from dagforge.reading.packages import PackageTarget
 
 TARGET_FILE = "target.yaml"
 SHARED_FILE = "settings.yaml"
@@ -153,6 +155,7 @@ class Target:
         facts: the whole `target.yaml`.
         settings: known settings by canonical name, DagForge's own first, in the order in which
             arguments are written.
+        own: what a package makes of another target; None for those of DagForge.
     """
 
     name: str
@@ -161,7 +164,10 @@ class Target:
     version: str
     facts: Mapping[str, Any]
     settings: Mapping[str, Setting]
-    _settings_for: dict[tuple[str, str | None], list[Setting]] = field(default_factory=dict)
+    own: PackageTarget | None = None
+    _settings_for: dict[tuple[str, str | None], list[Setting]] = field(
+        default_factory=dict, init=False
+    )
 
     @cached_property
     def canonical(self) -> Mapping[str, str]:
@@ -279,6 +285,7 @@ def read_target(
     name: str,
     templates: Path,
     *,
+    more: Mapping[str, PackageTarget] = MappingProxyType({}),
     version: str | None = None,
     origin: Origin | None = None,
     version_origin: Origin | None = None,
@@ -286,8 +293,9 @@ def read_target(
     """Return the target called `name`.
 
     Args:
-        name: one of the `targets` of an orchestrator.
+        name: one of the `targets` of an orchestrator, or of `more`.
         templates: folder of the built-in templates.
+        more: targets that packages define, by name.
         version: of the orchestrator, `3.1`; the newest supported when None.
         origin: where the name was written, None for the command line.
         version_origin: the same for the version.
@@ -295,7 +303,9 @@ def read_target(
     Raises:
         TargetError: no target of this name, or a version that it does not support.
     """
-    known: list[str] = []
+    if name in more:
+        return _package_target(more[name], templates, version, version_origin)
+    known: list[str] = [*more]
     # The folder that a name begins with is read first; most runs read no other.
     for folder in sorted(
         (path.parent for path in templates.glob(f"*/{TARGET_FILE}")),
@@ -309,6 +319,26 @@ def read_target(
     raise (TargetError if origin else UsageError).of(
         "unknown-target", f"there is no target '{name}'", at=origin, fix=did_you_mean(name, known)
     )
+
+
+def _package_target(
+    target: PackageTarget, templates: Path, version: str | None, version_origin: Origin | None
+) -> Target:
+    """Return the target that another one becomes under a name and with settings of its own."""
+    if target.name in target_names(templates):
+        raise TargetError.of(
+            "extends",
+            f"DagForge itself has a target '{target.name}'",
+            at=target.origin,
+            fix="give it another name",
+            at_key=True,
+        )
+    at = target.origin / "target"
+    base = read_target(
+        target.base, templates, version=version, origin=at, version_origin=version_origin
+    )
+    targets = {**base.facts["targets"], target.name: base.facts["targets"][base.name]}
+    return replace(base, name=target.name, facts={**base.facts, "targets": targets}, own=target)
 
 
 def _target(

@@ -494,7 +494,7 @@ def test_facts_in_two_files(tmp_path: Path) -> None:
     with pytest.raises(LoadError) as caught:
         read_project(tmp_path)
     assert str(caught.value) == (
-        "pyproject.toml:2: error: the project's facts are in dagforge.toml and in"
+        "pyproject.toml:2:1: error: the project's facts are in dagforge.toml and in"
         " [tool.dagforge] of pyproject.toml [two-projects]\n"
         "  fix: keep one of them"
     )
@@ -504,7 +504,7 @@ def test_facts_that_are_no_table(tmp_path: Path) -> None:
     with pytest.raises(LoadError) as caught:
         read_project(write(tmp_path, {"pyproject.toml": "[tool]\ndagforge = 5\n"}))
     assert str(caught.value) == (
-        "pyproject.toml: error: [tool.dagforge] is a number, not a table [project-key]"
+        "pyproject.toml:2:12: error: [tool.dagforge] is a number, not a table [project-key]"
     )
 
 

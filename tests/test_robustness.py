@@ -132,6 +132,8 @@ def test_what_is_refused(
     root = tmp_path / "project"
     make_project(root, row.files)
     monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if row.preparation:
         PREPARATIONS[row.preparation](root)
     before = snapshot(tmp_path)
@@ -181,6 +183,11 @@ def generated(root: Path) -> Path:
     """Run `create` in a project and return the file that it wrote."""
     assert run("create").exit == 0
     return root / "dags" / "project_etl.py"
+
+
+@preparation
+def packages_in_site(root: Path) -> None:
+    sys.path.insert(0, str(root / "site"))
 
 
 @preparation

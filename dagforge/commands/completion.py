@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
 
+from dagforge.errors import DagForgeError
+
 if TYPE_CHECKING:
     from dagforge.build import Request
     from dagforge.conf import Conf
@@ -52,12 +54,18 @@ def environments(ask: Ask) -> Iterable[str]:
     return ("base", *_conf(ask).environments)
 
 
-def targets(ask: Ask) -> Iterable[str]:  # noqa: ARG001
-    """Return every name that `--target` takes."""
+def targets(ask: Ask) -> Iterable[str]:
+    """Return every name that `--target` takes in the project that a command line is about."""
+    from dagforge.reading.packages import find_packages, targets_of
+    from dagforge.reading.project import read_project
     from dagforge.resources import templates_dir
     from dagforge.target import target_names
 
-    return target_names(templates_dir())
+    known = target_names(templates_dir())
+    try:
+        return [*known, *targets_of(find_packages(read_project(ask().root)))]
+    except DagForgeError:
+        return known
 
 
 def airflow_versions(ask: Ask) -> Iterable[str]:  # noqa: ARG001

@@ -37,8 +37,6 @@ from dagforge.errors import (
 from dagforge.frontends.definitions import NATIVE
 from dagforge.frozen import frozen
 from dagforge.reading.project import holds_project, read_project
-from dagforge.resources import templates_dir
-from dagforge.target import read_target
 
 HERE: Final = "working tree"
 FEW_PIPELINES: Final = 20
@@ -301,7 +299,7 @@ def _revision_side(
 def _read_tolerantly(root: Path) -> Iterator[Path]:
     """Yield the folders that a project names; none where its facts are wrong."""
     try:
-        project = read_project(root, check_version=False)
+        project = read_project(root, any_version=True)
     except DagForgeError:
         return
     yield project.conf
@@ -419,7 +417,7 @@ def _read(side: Side) -> Source | None:
     if side.request is None:
         return None
     # What is only looked at may be made for another version of DagForge.
-    source = read_source(side.request, check_version=side.name is None)
+    source = read_source(side.request, any_version=side.name is not None)
     project = source.project
     if side.name is None or project.name != project.root.name:
         return source
@@ -474,7 +472,6 @@ def _moves(before: Compiled, now: Built) -> tuple[Move, ...]:
     versions = before.orchestrator == after.orchestrator and before.version != after.version
     if found is None or not versions:
         return ()
-    old_target = read_target(found.target.name, templates_dir(), version=before.version)
     limits = [
         Move("setting", DIFFERS, problem.message, problem.fix, str(problem.location))
         for problem in found.warnings
@@ -483,7 +480,7 @@ def _moves(before: Compiled, now: Built) -> tuple[Move, ...]:
     old_dags = {dag.pipeline: dag for dag in before.dags}
     pairs = [(old_dags[dag.pipeline], dag) for dag in after.dags if dag.pipeline in old_dags]
     definitions = [(stages.pipeline, stages.settings) for stages in found.stages]
-    return (*limits, *moves(definitions, pairs, old_target, found.target))
+    return (*limits, *moves(definitions, pairs, before.version, found.target))
 
 
 def _placed(problems: Iterable[Problem], side: Side) -> Iterator[Problem]:

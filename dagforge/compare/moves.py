@@ -66,21 +66,21 @@ def read_changes(target: Target) -> Facts:
 def moves(
     definitions: Iterable[tuple[Pipeline, Settings]],
     dags: Iterable[tuple[DagOutline, DagOutline]],
-    old: Target,
-    new: Target,
+    old: str,
+    target: Target,
 ) -> tuple[Move, ...]:
     """Return what is otherwise, each once, in the order of the definitions.
 
     Args:
         definitions: pipelines and their settings, for the new version.
         dags: the DAGs before and after.
-        old: the target in the version that is left.
-        new: the target in the version that is gone to.
+        old: the version that is left.
+        target: in the version that is gone to.
     """
-    facts = read_changes(new)
-    if not facts or old.version == new.version:
+    facts = read_changes(target)
+    if not facts or old == target.version:
         return ()
-    look = _Look(facts, old.version, new.version, new.orchestrator.capitalize())
+    look = _Look(facts, old, target.version, target.orchestrator.capitalize())
     shifted = {after.pipeline for before, after in dags if _shifts(before, after)}
     by_asset = {after.pipeline for _, after in dags if after.assets}
     found: dict[tuple[str, str], Move] = {}

@@ -17,7 +17,7 @@ from typing import Literal
 from dagforge.errors import PipelineError, Problem
 from dagforge.frozen import frozen
 from dagforge.grouping.modes import Grouped
-from dagforge.ir import GroupLink, Node, Work
+from dagforge.ir import GroupLink, Node, NodeGroup, Work
 from dagforge.order import (
     Edge,
     Pair,
@@ -78,12 +78,19 @@ class GroupCycleError(PipelineError):
 
     Attributes:
         cycles: one for each set of tasks that all wait for each other.
+        groups: of all nodes, by name.
     """
 
-    def __init__(self, problems: Iterable[Problem], cycles: Sequence[GroupCycle]) -> None:
+    def __init__(
+        self,
+        problems: Iterable[Problem],
+        cycles: Sequence[GroupCycle],
+        groups: Sequence[NodeGroup] = (),
+    ) -> None:
         """Keep every problem of the grouping, and what is known of its cycles."""
         super().__init__(problems)
         self.cycles = tuple(cycles)
+        self.groups = tuple(groups)
 
     @property
     def cycle(self) -> tuple[GroupLink, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dagforge.errors import Origin, Place, Problems
@@ -19,7 +19,7 @@ from dagforge.grouping.cycles import (
     splitting,
 )
 from dagforge.grouping.modes import MODES, Assigned, Context, Grouped, Mode, Wording
-from dagforge.ir import Operator
+from dagforge.ir import NodeGroup, Operator
 from dagforge.order import check_acyclic, shortened
 
 FIXES_TRIED = 20
@@ -162,8 +162,11 @@ class Review:
                 fix=self._checked(joining(grouped, main, others), at),
             )
 
-    def fail_with_cycles(self) -> None:
+    def fail_with_cycles(self, groups: Callable[[], Sequence[NodeGroup]]) -> None:
         """Report every cycle of groups and raise it all.
+
+        Args:
+            groups: returns all groups, where the nodes have no cycle.
 
         Raises:
             PipelineError: the nodes have a cycle.
@@ -184,7 +187,7 @@ class Review:
                 fix=fix,
             )
             cycles.append(explained.cycle)
-        raise GroupCycleError(self.problems, cycles)
+        raise GroupCycleError(self.problems, cycles, groups())
 
     @property
     def mode(self) -> Mode:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from dagforge.errors import (
     LoadError,
     Origin,
     Problems,
-    SourceLocation,
     did_you_mean,
 )
-from dagforge.errors import Path as KeyPath
 from dagforge.frozen import frozen
 from dagforge.reading.scalars import kind_of
+from dagforge.reading.toml import TomlDocument, read_toml
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYS: dict[str, type] = {
@@ -32,6 +31,8 @@ _KEYS: dict[str, type] = {
     "pipelines": list,
     "inputs": list,
     "required-version": str,
+    "extends": list,
+    "policy": dict,
 }
 
 
@@ -64,6 +65,8 @@ class Project:
         output: folder for generated files.
         pipelines: what is compiled when nothing else is asked for; empty for the default.
         inputs: environment variables that `${env:NAME}` may read.
+        extends: packages whose settings, templates, targets and policy hold here too.
+        policy: the project's own rules, not yet checked.
         table: where these keys are.
         kedro: of a Kedro project; None for any other.
     """
@@ -79,6 +82,8 @@ class Project:
     pipelines: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     required_version: str | None = None
+    extends: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
@@ -101,28 +106,28 @@ def holds_project(folder: Path) -> bool:
         return False
 
 
-def read_project(root: Path, *, version: str | None = None, check_version: bool = True) -> Project:
+def read_project(root: Path, *, version: str | None = None, any_version: bool = False) -> Project:
     """Return the facts of the project in `root`, the defaults where there is no file.
 
     Args:
         root: a folder; those above it are not searched.
         version: DagForge's own, to compare with `required-version`; None for the installed one.
-        check_version: False where nothing will be written.
+        any_version: take one that wants another DagForge, where nothing will be written.
 
     Raises:
         LoadError: a file cannot be read, both files have the facts, this version is not the
             required one, or keys are unknown or of the wrong type.
     """
     root = root.absolute()
-    pyproject = _read_toml(root / "pyproject.toml")
-    own = _read_toml(root / "dagforge.toml")
+    pyproject = read_toml(root / "pyproject.toml", "pyproject.toml")
+    own = read_toml(root / "dagforge.toml", "dagforge.toml")
     tables: list[tuple[Origin, dict[str, Any]]] = []
     package: Any = None
     kedro: KedroFacts | None = None
     if pyproject is not None:
         kedro = _read_kedro(pyproject)
-        package = _table(pyproject, "project").get("name") or (kedro and kedro.package)
-        if "dagforge" in _table(pyproject, "tool"):
+        package = pyproject.table("project").get("name") or (kedro and kedro.package)
+        if "dagforge" in pyproject.table("tool"):
             origin = Origin(pyproject, ("tool", "dagforge"))
             facts = pyproject.data["tool"]["dagforge"]
             if not isinstance(facts, dict):
@@ -143,17 +148,17 @@ def read_project(root: Path, *, version: str | None = None, check_version: bool 
     if not tables:
         return Project(root, default_name, kedro=kedro)
     origin, facts = tables[0]
-    if check_version:
-        _check_version(facts.get("required-version"), origin, version)
+    if not any_version:
+        check_version(facts.get("required-version"), origin, version)
     return replace(_project(root, default_name, facts, origin), kedro=kedro)
 
 
 _KEDRO_KEYS = ("package_name", "source_dir", "kedro_init_version")
 
 
-def _read_kedro(pyproject: _TomlDocument) -> KedroFacts | None:
+def _read_kedro(pyproject: TomlDocument) -> KedroFacts | None:
     """Return the facts of a Kedro project; None where pyproject.toml is that of another."""
-    tool = _table(pyproject, "tool")
+    tool = pyproject.table("tool")
     if "kedro" not in tool:
         return None
     table, facts = Origin(pyproject, ("tool", "kedro")), tool["kedro"]
@@ -177,39 +182,7 @@ def _read_kedro(pyproject: _TomlDocument) -> KedroFacts | None:
 
 def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:
     problems = Problems()
-    good: dict[str, Any] = {}
-    for key, value in facts.items():
-        expected = _KEYS.get(key)
-        if expected is None:
-            problems.error(
-                "project-key",
-                f"there is no key '{key}' in DagForge's project facts",
-                origin / key,
-                fix=did_you_mean(key, _KEYS),
-                at_key=True,
-            )
-        elif expected is str:
-            if not isinstance(value, str):
-                number = isinstance(value, (int, float)) and not isinstance(value, bool)
-                quote = f'quote it: "{value}"' if number else None
-                problems.error(
-                    "project-key", f"'{key}' is {kind_of(value)}, not text", origin / key, fix=quote
-                )
-            elif not value.strip() or not value.isprintable():
-                problems.error("project-key", f"'{key}' is empty or unprintable", origin / key)
-            else:
-                good[key] = value
-        elif not isinstance(value, list) or not all(
-            isinstance(item, str) and item for item in value
-        ):
-            problems.error(
-                "project-key",
-                f"'{key}' must be a list of names",
-                origin / key,
-                fix=f'write {key} = ["{value}"]' if isinstance(value, str) else None,
-            )
-        else:
-            good[key] = tuple(value)
+    good = sound_facts(facts, _KEYS, origin, problems)
     for name in good.get("inputs", ()):
         if _VARIABLE.fullmatch(name) is None:
             problems.error(
@@ -234,80 +207,73 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         pipelines=good.get("pipelines", ()),
         inputs=good.get("inputs", ()),
         required_version=good.get("required-version"),
+        extends=good.get("extends", ()),
+        policy=good.get("policy", {}),
         table=origin,
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _TomlDocument:
-    """A TOML file; places are found by looking for the key's line."""
+def sound_facts(
+    facts: Mapping[str, Any], keys: Mapping[str, type], origin: Origin, problems: Problems
+) -> dict[str, Any]:
+    """Return the facts that are of the right type, lists of names as tuples.
 
-    file: str
-    text: str
-    data: dict[str, Any]
-
-    def locate(self, path: KeyPath, *, key: bool = False) -> SourceLocation:
-        lines = self.text.splitlines()
-        names = [str(part) for part in path]
-        header = -1
-        if len(names) >= 2 and names[0] == "tool":
-            pattern = re.compile(rf"\s*\[\s*tool\s*\.\s*\"?{names[1]}\"?\s*\]")
-            found = [row for row, line in enumerate(lines) if pattern.match(line)]
-            if not found:
-                return SourceLocation(self.file)
-            header, names = found[0], names[2:]
-        if names:
-            pattern = re.compile(rf"\s*[\"']?{re.escape(names[0])}[\"']?\s*=\s*")
-            for row in range(header + 1, len(lines)):
-                if lines[row].lstrip().startswith("["):
-                    break
-                match = pattern.match(lines[row])
-                if match is not None:
-                    indent = len(lines[row]) - len(lines[row].lstrip())
-                    column = indent if key else match.end()
-                    return SourceLocation(self.file, row + 1, column + 1)
-        return SourceLocation(self.file, header + 1) if header >= 0 else SourceLocation(self.file)
-
-
-def _table(document: _TomlDocument, name: str) -> dict[str, Any]:
-    table = document.data.get(name)
-    return table if isinstance(table, dict) else {}
-
-
-def _read_toml(path: Path) -> _TomlDocument | None:
-    if not path.exists():
-        return None
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-    at = SourceLocation(path.name)
-    try:
-        source = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        text = source.decode("utf-8")
-        return _TomlDocument(path.name, text, tomllib.loads(text))
-    except OSError as exc:
-        raise LoadError.of("unreadable", f"cannot be read: {exc.strerror}", at=at) from exc
-    except UnicodeDecodeError as exc:
-        line = source[: exc.start].count(b"\n") + 1
-        at = SourceLocation(path.name, line)
-        raise LoadError.of(
-            "encoding",
-            f"the byte 0x{source[exc.start]:02x} is not UTF-8",
-            at=at,
-            fix="save the file as UTF-8",
-        ) from exc
-    except (ValueError, RecursionError) as exc:
-        says = "values are nested too deep" if isinstance(exc, RecursionError) else str(exc)
-        match = re.search(r"^(?P<says>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", says)
-        if match is not None:
-            says = match["says"]
-            at = SourceLocation(path.name, int(match["line"]), int(match["column"]))
-        message = f"not TOML: {says[:1].lower()}{says[1:]}"
-        raise LoadError.of("toml-syntax", message, at=at) from exc
+    Args:
+        facts: as TOML gives them.
+        keys: what each may be: text, a list of names, a table.
+        origin: where they stand.
+        problems: takes what is wrong with the others.
+    """
+    good: dict[str, Any] = {}
+    for key, value in facts.items():
+        expected = keys.get(key)
+        at = origin / key
+        if expected is None:
+            problems.error(
+                "project-key",
+                f"there is no key '{key}' in DagForge's project facts",
+                at,
+                fix=did_you_mean(key, keys),
+                at_key=True,
+            )
+        elif expected is str:
+            if not isinstance(value, str):
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                quote = f'quote it: "{value}"' if number else None
+                message = f"'{key}' is {kind_of(value)}, not text"
+                problems.error("project-key", message, at, fix=quote)
+            elif not value.strip() or not value.isprintable():
+                problems.error("project-key", f"'{key}' is empty or unprintable", at)
+            else:
+                good[key] = value
+        elif expected is dict:
+            if not isinstance(value, dict):
+                message = f"'{key}' is {kind_of(value)}, not a table"
+                problems.error("project-key", message, at)
+            else:
+                good[key] = value
+        elif not isinstance(value, list) or not all(
+            isinstance(item, str) and item for item in value
+        ):
+            problems.error(
+                "project-key",
+                f"'{key}' must be a list of names",
+                at,
+                fix=f'write {key} = ["{value}"]' if isinstance(value, str) else None,
+            )
+        else:
+            good[key] = tuple(value)
+    return good
 
 
-def _check_version(required: Any, origin: Origin, version: str | None) -> None:
+def check_version(
+    required: Any, origin: Origin, version: str | None = None, *, who: str = "the project"
+) -> None:
+    """Refuse to go on where `required-version` wants another DagForge.
+
+    Raises:
+        LoadError: this version is not the required one, or `required` is no version specifier.
+    """
     if not isinstance(required, str):
         return
     version = version or __version__
@@ -323,7 +289,7 @@ def _check_version(required: Any, origin: Origin, version: str | None) -> None:
     if not fits:
         raise LoadError.of(
             "required-version",
-            f"this is DagForge {version}, the project wants {required}",
+            f"this is DagForge {version}, {who} wants {required}",
             at=origin / "required-version",
             fix=f"install 'dagforge{required}'",
         )

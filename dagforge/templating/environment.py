@@ -110,24 +110,37 @@ def render_template(
 
 
 def template_loader(
-    team: Path | None, builtin: Path, *, shown: str | None = None
+    team: Path | None,
+    builtin: Path,
+    *,
+    shown: str | None = None,
+    packages: Sequence[tuple[str, Path]] = (),
 ) -> jinja2.BaseLoader:
-    """Return what finds templates: the team's folder first, then the built-in ones.
+    """Return what finds templates: the team's folder first, then packages, then the built-in ones.
 
     Args:
         team: the team's folder.
         builtin: the folder of the built-in templates; always reached as `builtin/...` too.
         shown: how messages name the team's folder; None for the path itself.
+        packages: name and folder of each package with templates; always reached by its name too.
     """
-    return TemplateLoader(team, builtin, shown=shown)
+    return TemplateLoader(team, builtin, shown=shown, packages=packages)
 
 
 class TemplateLoader(jinja2.BaseLoader):
-    """Reads templates from a team's folder, then from the built-in one."""
+    """Reads templates from a team's folder, then from packages, then from the built-in one."""
 
-    def __init__(self, team: Path | None, builtin: Path, *, shown: str | None = None) -> None:
+    def __init__(
+        self,
+        team: Path | None,
+        builtin: Path,
+        *,
+        shown: str | None = None,
+        packages: Sequence[tuple[str, Path]] = (),
+    ) -> None:
         self.team = team
         self.builtin = builtin
+        self.named = {**dict(packages), BUILTIN: builtin}
         self.shown = PurePosixPath(team.as_posix() if team and shown is None else shown or "")
 
     def get_source(
@@ -160,20 +173,29 @@ class TemplateLoader(jinja2.BaseLoader):
 
     def list_templates(self) -> list[str]:
         """Return the names of all templates, sorted."""
-        builtin = _template_names(self.builtin)
         team = _template_names(self.team) if self.team is not None else []
-        return sorted({*team, *builtin, *(f"{BUILTIN}/{name}" for name in builtin)})
+        named = {name: _template_names(folder) for name, folder in self.named.items()}
+        full = [f"{name}/{each}" for name, found in named.items() for each in found]
+        return sorted({*team, *full, *(each for found in named.values() for each in found)})
 
     def _candidates(self, template: str) -> Iterator[tuple[Path, str]]:
         parts = template.split("/")
         if not all(parts) or any(part in (".", "..") or "\\" in part for part in parts):
             return
-        if parts[0] == BUILTIN:
-            yield self.builtin.joinpath(*parts[1:]), template
-            return
+        for name, folder in self.named.items():
+            if template.startswith(f"{name}/"):
+                rest = template[len(name) + 1 :]
+                yield folder.joinpath(rest), _shown(name, rest)
+                return
         if self.team is not None:
             yield self.team.joinpath(*parts), self.shown.joinpath(*parts).as_posix()
-        yield self.builtin.joinpath(*parts), f"{BUILTIN}/{template}"
+        for name, folder in self.named.items():
+            yield folder.joinpath(*parts), _shown(name, template)
+
+
+def _shown(name: str, template: str) -> str:
+    """Return how messages name a template: those of a package by their path in it."""
+    return f"{BUILTIN}/{template}" if name == BUILTIN else f"{name}/templates/{template}"
 
 
 def _template_names(folder: Path) -> list[str]:
