@@ -199,7 +199,13 @@ def test_a_project_that_was_not_there_yet(tmp_path: Path, monkeypatch: pytest.Mo
     commit(repository)
     root = write_project(repository / "shop", {AIRFLOW: POD % "retries: 1"})
     monkeypatch.chdir(root)
-    assert "HEAD has no such project: every DAG is new.\n1 DAG added" in said()
+    first = "HEAD has no such project or environment: every DAG is new.\n1 DAG added"
+    assert first in said()
+    commit(repository)
+    (root / "conf/prod").mkdir()
+    (root / "conf/prod/airflow.yml").write_text("default: {retries: 2}\n")
+    assert first in said("--env", "prod")
+    assert "1 DAG unchanged" in said()
 
 
 def test_both_sides_are_wrong_and_both_are_told(root: Path) -> None:
@@ -342,7 +348,10 @@ def test_files_of_others_are_left_out(root: Path) -> None:
     (root / "dags/theirs.py").write_text(theirs)
     assert data("dags")["same"] == 1
     ran = run("diff", "dags", "--target", "airflow-k8s")
-    assert (ran.code, "dags has no file of project 'shop' for airflow-k8s" in ran.err) == (1, True)
+    assert (ran.code, "dags: there is no file of project 'shop' for airflow-k8s" in ran.err) == (
+        1,
+        True,
+    )
 
 
 def test_files_that_cannot_be_read(root: Path) -> None:

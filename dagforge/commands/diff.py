@@ -28,6 +28,7 @@ from dagforge.commands.revisions import (
 from dagforge.compare.changes import Difference, compare
 from dagforge.compare.moves import DIFFERS, SAME, Move, moves
 from dagforge.compare.outline import DagOutline, outline
+from dagforge.conf import BASE
 from dagforge.errors import (
     DagForgeError,
     Problem,
@@ -51,7 +52,7 @@ class Side:
 
     Attributes:
         label: what it is called.
-        request: what to compile; None where the project was not there yet.
+        request: what to compile; None where the project, or its environment, was not there yet.
         mark: what stands before the path of a file in a message about this side.
         within: folder in front of the path, as messages name it.
         files: folder of generated files, which are read instead of compiled.
@@ -85,6 +86,19 @@ class Compiled:
     orchestrator: str = ""
     version: str = ""
     limits: frozenset[str] = frozenset()
+
+
+@frozen
+class Refused:
+    """A side that is wrong.
+
+    Attributes:
+        problems: with their places looked up.
+        misused: the command line is wrong.
+    """
+
+    problems: tuple[Problem, ...]
+    misused: bool
 
 
 @frozen
@@ -287,24 +301,28 @@ def _revision_side(
         conf=at_that_time(request.conf),
         templates=at_that_time(request.templates),
     )
-    project = _read_tolerantly(root)
-    for path in project:
-        # What a project has beside its own folder in the repository.
-        outside = Path(os.path.normpath(request.root / path))
-        if _inside(outside, request.root) is None:
-            at_that_time(outside)
-    return replace(side, request=moved)
-
-
-def _read_tolerantly(root: Path) -> Iterator[Path]:
-    """Yield the folders that a project names; none where its facts are wrong."""
     try:
         project = read_project(root, any_version=True)
     except DagForgeError:
-        return
-    yield project.conf
-    if project.templates is not None:
-        yield project.templates
+        # It is told, with all else, when the side is compiled.
+        return replace(side, request=moved)
+    for path in (project.conf, project.templates):
+        # What a project has beside its own folder in the repository.
+        outside = Path(os.path.normpath(request.root / (path or "")))
+        if _inside(outside, request.root) is None:
+            at_that_time(outside)
+    env = request.env or project.env
+    conf = moved.conf or root / project.conf
+    if env not in (None, BASE) and (conf / BASE).is_dir() and not (conf / str(env)).is_dir():
+        return side if _has_environment(request, str(env)) else replace(side, request=moved)
+    return replace(side, request=moved)
+
+
+def _has_environment(request: Request, env: str) -> bool:
+    try:
+        return env in read_source(request).conf.environments
+    except DagForgeError:
+        return False
 
 
 def _inside(path: Path, top: Path) -> PurePosixPath | None:
@@ -365,10 +383,10 @@ def _compile(old: Side, new: Side) -> tuple[Compiled, Built]:
         DagForgeError: with the problems of both sides.
     """
     problems: list[Problem] = []
-    source: Source | None = None
+    misused = False
     now: Built | None = None
     with ExitStack() as stack:
-        old_side: Callable[[], Compiled | tuple[Problem, ...]] | None = None
+        old_side: Callable[[], Compiled | Refused] | None = None
         try:
             source = _read(new)
             if source is not None and len(source.pipelines) > FEW_PIPELINES:
@@ -376,18 +394,20 @@ def _compile(old: Side, new: Side) -> tuple[Compiled, Built]:
             now = _build(new, source, with_files=old.files is not None)
         except DagForgeError as error:
             problems += _placed(error.problems, new)
+            misused = isinstance(error, UsageError)
         if old_side is None and now is not None and _has_imported(now, old, new):
             old_side = stack.enter_context(_started(old))
         before = compile_old(old) if old_side is None else old_side()
-    if not isinstance(before, Compiled):
-        raise DagForgeError([*problems, *_placed(before, old)])
-    if now is None:
-        raise DagForgeError(problems)
+    if isinstance(before, Refused):
+        problems += _placed(before.problems, old)
+        misused = misused or before.misused
+    if isinstance(before, Refused) or now is None:
+        raise (UsageError if misused else DagForgeError)(_once(problems))
     return before, now
 
 
 @contextlib.contextmanager
-def _started(side: Side) -> Iterator[Callable[[], Compiled | tuple[Problem, ...]]]:
+def _started(side: Side) -> Iterator[Callable[[], Compiled | Refused]]:
     """Compile a side in another process meanwhile; gives what waits for it."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
@@ -404,12 +424,13 @@ def _has_imported(now: Built, old: Side, new: Side) -> bool:
     return imported and old.request.root != new.request.root
 
 
-def compile_old(side: Side) -> Compiled | tuple[Problem, ...]:
+def compile_old(side: Side) -> Compiled | Refused:
     """Return what a side is made of, or what is wrong with it; for another process to read."""
     try:
         return _build(side, _read(side)).compiled
     except DagForgeError as error:
-        return tuple(replace(problem, at=problem.location) for problem in error.problems)
+        problems = (replace(problem, at=problem.location) for problem in error.problems)
+        return Refused(tuple(problems), isinstance(error, UsageError))
 
 
 def _read(side: Side) -> Source | None:
@@ -452,9 +473,9 @@ def _build(side: Side, source: Source | None, *, with_files: bool = False) -> Bu
     request = replace(side.request, pipelines=wanted)
     found = build(request, render_files=with_files, source=source)
     if with_files:
-        from dagforge.commands.written_dags import read_text
+        from dagforge.commands.written_dags import outlines
 
-        dags = tuple(read_text(file.text, file.path, target) for file in found.files)
+        dags = outlines(found.files, target)
     else:
         dags = tuple(outline(dag, target) for dag in found.dags)
     limits = frozenset(
@@ -493,6 +514,10 @@ def _placed(problems: Iterable[Problem], side: Side) -> Iterator[Problem]:
         else:
             path = posixpath.normpath(posixpath.join(side.within, at.file))
             yield replace(problem, at=replace(at, file=f"{side.mark}{path}"))
+
+
+def _once(problems: Iterable[Problem]) -> list[Problem]:
+    return list({str(problem): problem for problem in problems}.values())
 
 
 def _check_pipelines(request: Request, before: Compiled, now: Compiled) -> None:

@@ -129,7 +129,7 @@ def _lines(found: Comparison, style: Style, runs: int) -> Iterator[str]:
     if style.markdown:
         yield ""
     if found.old.request is None:
-        yield f"{style.name(found.old.label)} has no such project: every DAG is new."
+        yield f"{style.name(found.old.label)} has no such project or environment: every DAG is new."
     counts = (
         (len(difference.added), "added"),
         (len(difference.removed), "removed"),

@@ -72,7 +72,7 @@ def repository_of(folder: Path) -> Repository:
     if found is None:
         raise UsageError.of(
             "no-repository",
-            f"{folder.as_posix()} is in no git repository, so there is no revision to compare with",
+            "the project is in no git repository, so there is no revision to compare with",
             fix="name a folder instead: another checkout, or one with generated files",
         )
     return found

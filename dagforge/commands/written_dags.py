@@ -10,7 +10,7 @@ import ast
 import datetime
 import itertools
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from dagforge.compare.outline import (
     sizes_of,
 )
 from dagforge.errors import LoadError, Problems, SourceLocation
+from dagforge.output.files import RenderedFile
 from dagforge.output.manifest import Manifest, parse, read_manifest
 from dagforge.planning.tasks import TAGS_ANNOTATION
 from dagforge.target import Target
@@ -90,7 +91,7 @@ def read_files(
         in_env = f" in environment '{env}'" if env else ""
         problems.error(
             "no-comparison",
-            f"{folder.as_posix()} has no file of project '{project}' for {target.name}{in_env}",
+            f"there is no file of project '{project}' for {target.name}{in_env}",
             fix="--target and --env choose other files",
         )
     problems.raise_errors(LoadError)
@@ -114,6 +115,30 @@ def _versions(command: str) -> Iterator[str]:
     except ValueError:
         return
     yield from (word for before, word in itertools.pairwise(words) if before.endswith("-version"))
+
+
+def outlines(files: Iterable[RenderedFile], target: Target) -> tuple[DagOutline, ...]:
+    """Return the DAGs that files which are to be written define.
+
+    Raises:
+        LoadError: there are such that cannot be read, as those of Prefect.
+    """
+    problems = Problems()
+    found = [_outline(file, target, problems) for file in files]
+    problems.raise_errors(LoadError)
+    return tuple(each for each in found if each is not None)
+
+
+def _outline(file: RenderedFile, target: Target, problems: Problems) -> DagOutline | None:
+    try:
+        return read_text(file.text, file.path, target)
+    except ValueError as error:
+        problems.error(
+            "no-comparison",
+            f"what is written to '{file.path}' cannot be compared: {error}",
+            fix="compare with a revision, or with another checkout of the project",
+        )
+        return None
 
 
 def read_text(text: str, name: str, target: Target) -> DagOutline:

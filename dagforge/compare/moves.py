@@ -219,7 +219,9 @@ class _Look:
         """Yield the settings that mean something else."""
         table: Mapping[str, Mapping[str, str]] = self.facts.get("settings", {})
         for layer in layers_of(settings):
-            for name in layer.data:
+            for name, value in layer.data.items():
+                if value in (None, False):
+                    continue
                 for version, text in table.get(name, {}).items():
                     place = layer.place((name,))
                     if place is not None and self.old < version_key(version) <= self.new:
