@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,13 @@ from dagforge.commands.options import (
 _DEBUG = "DAGFORGE_TRACEBACK"
 
 
-LAZY = {"graph": "graph", "run": "run", "runs": "run"}
+LAZY = {
+    "graph": "graph",
+    "import": "importing",
+    "migrate": "migrate.command",
+    "run": "run",
+    "runs": "run",
+}
 """The module of `commands` for commands that are imported only when they are asked for."""
 
 
@@ -83,6 +90,7 @@ class Commands(click.Group):
 
     ORDER = (
         "init",
+        "import",
         "list",
         "show",
         "graph",
@@ -93,6 +101,7 @@ class Commands(click.Group):
         "verify",
         "explain",
         "templates",
+        "migrate",
         "schema",
         "help",
     )
@@ -101,7 +110,9 @@ class Commands(click.Group):
         """Return a command, imported by now if it is one of those."""
         if cmd_name in LAZY:
             module = importlib.import_module(f"dagforge.commands.{LAZY[cmd_name]}")
-            command: click.Command = getattr(module, cmd_name)
+            command: click.Command = getattr(
+                module, f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+            )
             return command
         return super().get_command(ctx, cmd_name)
 

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,22 @@ class Conf:
         """
         problems = self._problems_of(families)
         problems.raise_errors(LoadError)
+
+    def with_settings(self, family: str, path: Path, source: bytes) -> Conf:
+        """Return the configuration as it would be if a file of base held `source`.
+
+        Args:
+            family: that the file belongs to.
+            path: of the file.
+            source: its bytes, which can be read.
+        """
+        shown = shown_path(path, self.root)
+        document = parse_yaml(source, shown, substitute=self._reader.substitute)
+        others = [each for each in self.settings_of(family) if each.file != shown]
+        of_base = [each for each in others if each.layer == BASE]
+        of_env = [each for each in others if each.layer != BASE]
+        documents = (*of_base, LayeredDocument(document, BASE), *of_env)
+        return replace(self, _settings={**self._settings, (family, ""): (documents, Problems())})
 
     def _problems_of(self, families: Iterable[str]) -> Problems:
         problems = Problems()

@@ -129,6 +129,7 @@ class Pipeline:
         datasets: what the catalog declares, by name.
         parameters: what the definition itself declares, by name.
         front_end: which front-end made it.
+        kedro_version: of the Kedro that the project is of; None where it is of none.
         warnings: what its front-end found doubtful.
     """
 
@@ -139,6 +140,7 @@ class Pipeline:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     description: str | None = None
     front_end: str = "yaml"
+    kedro_version: str | None = None
     warnings: tuple[Problem, ...] = ()
 
 

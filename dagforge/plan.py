@@ -31,6 +31,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, dag_context
+from dagforge.planning.run_parameters import flow_parameters
 from dagforge.planning.sizes import machines_of
 from dagforge.planning.tasks import (
     arguments_of,
@@ -102,11 +103,12 @@ def plan(
     check_handover(pipeline, apart, links, settings, problems)
     arguments, given = dag_arguments(planner, links)
     deployment = deploy(given, settings, env=env, problems=problems)
+    parameters = flow_parameters(planner, deployment.parameters, problems)
     constants, constant_of = constants_of(planner, drafts)
     reserved = {
         *target.imports,
         *constants,
-        *deployment.parameters,
+        *parameters,
         *target.facts.get("reserved", ()),
     }
     variables = identifiers(
@@ -167,7 +169,7 @@ def plan(
         arguments=arguments,
         deployment=deployment.arguments,
         source=flow_source(deployment, target, stem, variable),
-        parameters=deployment.parameters,
+        parameters=parameters,
         default_args=default_args,
         constants=constants,
         tasks=tasks,

@@ -27,7 +27,7 @@ from dagforge.errors import (
 from dagforge.frozen import frozen
 from dagforge.ir import Grouping, Node, Pipeline
 from dagforge.reading.packages import Package
-from dagforge.settings.schema import untold
+from dagforge.settings.schema import is_object, untold
 from dagforge.target import Target, known_elsewhere
 
 DEFAULT_SECTION = "default"
@@ -35,7 +35,6 @@ GROUPING_SETTINGS = frozenset({"grouping", "grouping_prefix", "group_names"})
 # Where nothing looks for templates or objects, `{literal: text}` is the text itself.
 LITERAL_IS_TEXT = (None, "duration", "date", "schedule", "timezone", "machines")
 GROUPINGS = ("tags", "namespace", "memory", "module", "none")
-ATOMIC = (frozenset({"import"}), frozenset({"call"}), frozenset({"call", "args"}))
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
 
 
@@ -75,7 +74,7 @@ class Layer:
 
 def is_atomic(value: object) -> bool:
     """Say whether a mapping is one value (an object or a literal) that is never merged."""
-    return isinstance(value, dict) and (frozenset(value) in ATOMIC or set(value) == {"literal"})
+    return is_object(value) or (isinstance(value, dict) and set(value) == {"literal"})
 
 
 def merge(
@@ -460,7 +459,8 @@ def _read_sections(
             continue
         for name, data in document.data.items():
             at = document.origin(name)
-            if name.startswith("_"):  # a home for YAML anchors, as in Kedro's catalogs
+            # A home for YAML anchors, as in Kedro's catalogs; `__default__` is a pipeline.
+            if name.startswith("_") and not name.startswith("__"):
                 continue
             if name != DEFAULT_SECTION and package is not None:
                 problems.error(

@@ -7,6 +7,7 @@ values (None, bool, int, float, str, list, dict) are literals and need no type h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta
@@ -65,10 +66,16 @@ class Reference:
 
 @frozen
 class Instance:
-    """What calling a Python object with keyword arguments gives; typed values may be among them."""
+    """What calling a Python object gives; typed values may be among the arguments.
+
+    Attributes:
+        arguments: by keyword.
+        positional: what stands before them.
+    """
 
     path: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    positional: tuple[Any, ...] = ()
 
 
 @frozen
@@ -81,9 +88,39 @@ class Model:
 
 @frozen
 class RunValue:
-    """Something that a run knows: `run_id`, `logical_date`, `parameters`, `structure`."""
+    """Something that a run knows: `run_id`, `logical_date`, `parameters`, `structure`.
+
+    Attributes:
+        keys: of `parameters`: the project's name and the orchestrator's, of each; together they
+            are one JSON object.
+        native: the field is rendered to a Python object, where JSON would become one.
+        expanded: what takes the text replaces `$(NAME)` in it.
+        stored: the orchestrator keeps values of some of them.
+    """
 
     name: str
+    keys: tuple[tuple[str, str], ...] = ()
+    native: bool = False
+    expanded: bool = False
+    stored: bool = False
+
+    @property
+    def quoted(self) -> tuple[tuple[str, str], ...]:
+        """The keys as texts in double quotes, with JSON's escapes."""
+        return tuple((json.dumps(name), json.dumps(key)) for name, key in self.keys)
+
+
+@frozen
+class RunText:
+    """Something that a run knows within a text, which the orchestrator reads as a template.
+
+    Attributes:
+        value: None where the text is all there is.
+    """
+
+    before: str
+    value: RunValue | None = None
+    after: str = ""
 
 
 @frozen

@@ -27,7 +27,9 @@ CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
 MENTION = re.compile(r"`\[([a-z]+(?:-[a-z]+)+)\]`")
 NO_CODES = {
     "airflow-version",
+    "dag-factory",
     "arrow-parquet",
+    "as-is",
     "date-time",
     "dist-packages",
     "f-string",

@@ -407,3 +407,23 @@ def test_a_memory_group_can_have_a_name(tmp_path: Path) -> None:
     }
     (dag,) = build_project(tmp_path, files).dags
     assert [task.task_id for task in dag.tasks] == ["intake"]
+
+
+def test_section_of_the_default_pipeline_is_read(tmp_path: Path) -> None:
+    files = {
+        PIPELINES: '__default__: {nodes: [{name: load, func: "m:load"}]}',
+        AIRFLOW: "_shared: {retries: 1}\ndefault: {retries: 2}\n__default__: {retries: 3}",
+    }
+    (stages,) = build_project(tmp_path, files, target="airflow").stages
+    assert stages.settings.for_dag()["retries"] == 3
+
+
+def test_misspelt_section_of_the_default_pipeline_is_told(tmp_path: Path) -> None:
+    files = {
+        PIPELINES: '__default__: {nodes: [{name: load, func: "m:load"}]}',
+        AIRFLOW: "__defualt__: {retries: 3}",
+    }
+    assert problems_of(tmp_path, files, target="airflow") == [
+        "conf/base/airflow.yml:1:1: error: '__defualt__' is no pipeline [unknown-section]\n"
+        "  fix: did you mean '__default__'?"
+    ]

@@ -22,7 +22,7 @@ from dagforge.commands.options import (
     selection_options,
     target_options,
 )
-from dagforge.errors import UsageError
+from dagforge.errors import Problems, UsageError
 
 if TYPE_CHECKING:
     from dagforge.build import Request
@@ -89,15 +89,17 @@ def run(pipeline: str, **options: Any) -> None:
 
 def _parameters(texts: Sequence[str]) -> dict[str, Any]:
     """Return the run's parameters: items as in `create`, or whole JSON objects."""
+    from dagforge.frontends.parameters import nested
     from dagforge.runtime.task import merged
 
     found: dict[str, Any] = {}
     for text in texts:
         if text.lstrip().startswith("{"):
             try:
-                found.update(json.loads(text))
+                given = json.loads(text)
             except ValueError as error:
                 raise UsageError.of("bad-params", f"--params: no JSON: {error}") from error
+            found = merged(found, nested(given))
         else:
             found = merged(found, parse_params([text]))
     return found
@@ -153,7 +155,8 @@ def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
 def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     from dagforge.build import build
     from dagforge.frontends.catalog import read_parameters
-    from dagforge.frontends.parameters import defaults_of
+    from dagforge.frontends.parameters import check_given, defaults_of
+    from dagforge.runtime.errors import RunError
     from dagforge.runtime.execute import store_url_of
     from dagforge.runtime.files import Files
     from dagforge.runtime.local import LocalRun, check_runnable, command_of, run_locally
@@ -165,6 +168,10 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     found = build(request, render_files=False)
     (dag,) = found.dags
     check_runnable(dag)
+    values = merged(merged(defaults_of(dag.pipeline), read_parameters(found.conf)), parameters)
+    problems = Problems()
+    check_given(dag.pipeline, values, problems)
+    problems.raise_errors(RunError)
     root = request.root
     store_url = store_url_of(options["store"], dag.settings.get("store_url"), root)
     files = Files(store_url)
@@ -180,7 +187,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
         parameters=tuple(options["params"]),
         conf=request.conf,
         resume=options["resume"],
-        values=merged(merged(defaults_of(dag.pipeline), read_parameters(found.conf)), parameters),
+        values=values,
     )
     if options["dry_run"]:
         import shlex

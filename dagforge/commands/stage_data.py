@@ -24,6 +24,7 @@ from dagforge.values import (
     Literal,
     Model,
     Reference,
+    RunText,
     RunValue,
 )
 
@@ -48,6 +49,7 @@ _SPELLINGS: Mapping[type, Callable[[Any], Data]] = {
     Reference: lambda value: {"import": value.path},
     Instance: lambda value: {
         "call": value.path,
+        **({"positional": as_data(value.positional)} if value.positional else {}),
         "args": {name: as_data(inner) for name, inner in value.arguments.items()},
     },
     Model: lambda value: {
@@ -55,6 +57,9 @@ _SPELLINGS: Mapping[type, Callable[[Any], Data]] = {
         "fields": {name: as_data(inner) for name, inner in value.fields.items()},
     },
     RunValue: lambda value: {"run_value": value.name},
+    RunText: lambda value: {
+        "text": [value.before, value.value.name if value.value else None, value.after],
+    },
     Literal: lambda value: {"literal": value.text},
     Constant: lambda value: {"constant": value.name},
 }
@@ -66,9 +71,11 @@ _TAGGED = frozenset(
         frozenset({"date", "timezone"}),
         frozenset({"import"}),
         frozenset({"call", "args"}),
+        frozenset({"call", "positional", "args"}),
         frozenset({"model", "fields"}),
         frozenset({"run_value"}),
         frozenset({"literal"}),
+        frozenset({"text"}),
         frozenset({"constant"}),
         frozenset({"type", "fields"}),
         frozenset({"float"}),

@@ -22,6 +22,7 @@ from dagforge.errors import (
 )
 from dagforge.frontends.catalog import Declared, read_catalog
 from dagforge.frontends.check import Writer, check_nodes, datasets_of
+from dagforge.frontends.parameters import settled
 from dagforge.frontends.words import check_name, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Node, Parameter, Pipeline
@@ -133,15 +134,17 @@ class Registry:
                 definition.origin,
                 at_key=True,
             )
+        kedro = self.conf.project.kedro
         body = definition.body if isinstance(definition.body, dict) else {}
         pipeline = Pipeline(
             name=name,
             nodes=read.nodes,
             origin=definition.origin,
             datasets=datasets_of(read.nodes, self.catalog),
-            parameters=read.parameters,
+            parameters=settled(read.parameters, self.conf, problems),
             description=body.get("description") or read.description,
             front_end=self._front_ends.get(name) or NATIVE,
+            kedro_version=kedro.version if kedro is not None else None,
         )
         check_nodes(
             pipeline,

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import datetime
+import json
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from dagforge.conf import Conf
+from dagforge.errors import Origin, Problems
+from dagforge.frontends.catalog import read_parameters
+from dagforge.frontends.words import shown
 from dagforge.ir import Parameter, Pipeline
+
+ABSENT: Any = object()
+_WORDS = {
+    "boolean": "true or false",
+    "integer": "an integer",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
 
 _TYPES: Mapping[Any, Mapping[str, Any]] = {
     bool: {"type": "boolean"},
@@ -89,6 +106,86 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
     import jsonschema_rs
 
     return bool(jsonschema_rs.is_valid(dict(schema), value))
+
+
+def settled(
+    declared: Mapping[str, Parameter], conf: Conf, problems: Problems
+) -> Mapping[str, Parameter]:
+    """Return parameters with what parameters.yml says for their default, if it says anything."""
+    if not declared:
+        return declared
+    values = read_parameters(conf)
+    found: dict[str, Parameter] = {}
+    for name, parameter in declared.items():
+        value = value_at(values, name)
+        if value is ABSENT:
+            found[name] = parameter
+            continue
+        parameter = replace(parameter, default=value, required=False)
+        found[name] = parameter
+        if not fits(value, parameter.schema):
+            at = place_of_parameter(conf, name) or parameter.origin
+            problems.error(*misfit(parameter, value), at, fix="change the value, or the signature")
+    return found
+
+
+def check_given(pipeline: Pipeline, values: Mapping[str, Any], problems: Problems) -> None:
+    """Report the parameters of a run that are missing, or not what the signature says."""
+    for parameter in pipeline.parameters.values():
+        value = value_at(values, parameter.name)
+        if value is ABSENT and parameter.required:
+            problems.error(
+                "required-parameter",
+                f"the parameter {shown(parameter.name)} has no value",
+                parameter.origin,
+                fix=f"give it one: --params {parameter.name}=..., or in parameters.yml",
+            )
+        elif value is not ABSENT and not fits(value, parameter.schema):
+            problems.error(*misfit(parameter, value), parameter.origin)
+
+
+def misfit(parameter: Parameter, value: Any) -> tuple[str, str]:
+    """Return code and message for a value that a parameter does not take."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return (
+        "parameter-value",
+        f"the parameter {shown(parameter.name)} is {text}, not {spelled(parameter.schema)}",
+    )
+
+
+def spelled(schema: Mapping[str, Any]) -> str:
+    """Return a schema in words, such as `an integer`."""
+    if "enum" in schema:
+        return "one of " + ", ".join(
+            json.dumps(each, ensure_ascii=False) for each in schema["enum"]
+        )
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    text = " or ".join(_WORDS[kind] for kind in kinds)
+    items = schema.get("items")
+    return f"{text} (of which each is {spelled(items)})" if items else text
+
+
+def value_at(values: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a dotted name, `ABSENT` without one."""
+    if name in values:
+        return values[name]
+    found: Any = values
+    for part in name.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return ABSENT
+        found = found[part]
+    return found
+
+
+def place_of_parameter(conf: Conf, name: str) -> Origin | None:
+    """Return where a parameter stands in parameters.yml, the environment's before base's."""
+    first, *rest = name.split(".")
+    for entry in reversed(conf.parameters):
+        if isinstance(entry.data, dict) and first in entry.data:
+            return entry.origin(first, *rest)
+    return None
 
 
 def defaults_of(pipeline: Pipeline) -> dict[str, Any]:

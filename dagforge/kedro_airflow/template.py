@@ -65,7 +65,7 @@ DEFAULT_ENV = "local"
 # Names that every release gave: a key of `airflow.yml` so called made kedro-airflow fail.
 ALWAYS_GIVEN = ("dag_name", "pipeline_name", "package_name", "env", "pipeline")
 # Settings that DagForge acts upon, whatever the template does.
-_ACTED_UPON = frozenset({"dag_id", "grouping", "grouping_prefix", "resources_tag_prefix", "vars"})
+ACTED_UPON = frozenset({"dag_id", "grouping", "grouping_prefix", "resources_tag_prefix", "vars"})
 
 
 @frozen
@@ -495,7 +495,7 @@ def _warn_unread(settings: Settings, reads: frozenset[str], warn: Warn) -> None:
     """Warn of known settings that have no effect; unknown ones are another stage's business."""
     layers = _user_layers(settings)
     for name in settings.merged(layers):
-        if name not in reads and name not in _ACTED_UPON:
+        if name not in reads and name not in ACTED_UPON:
             at = settings.place((name,), layers)
             written = at.path[-1] if at is not None else name
             warn(

@@ -14,6 +14,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, argument_of, converted
+from dagforge.planning.run_parameters import check_required, params_of
 from dagforge.settings.schema import describe
 from dagforge.target import Target
 from dagforge.values import Date
@@ -75,6 +76,8 @@ def dag_arguments(
             continue
         value = converted(planner, setting, data[setting.name], layers, planner.context)
         (given if setting.group in DEPLOYED else arguments)[argument] = value
+    _add_parameters(planner, arguments)
+    check_required(planner, data.get("schedule"), planner.problems)
     start, end = arguments.get("start_date"), arguments.get("end_date")
     if isinstance(start, Date) and isinstance(end, Date) and _is_before(end, start):
         planner.problems.error(
@@ -84,6 +87,17 @@ def dag_arguments(
             fix="write a later date",
         )
     return arguments, given
+
+
+def _add_parameters(planner: Planner, arguments: dict[str, Any]) -> None:
+    """Add the parameters that the definition declares to those of the settings."""
+    setting = planner.target.facts.get("run_parameters", {}).get("setting", "")
+    argument = planner.target.arguments.get(setting, "")
+    given = arguments.get(argument, {})
+    if argument and isinstance(given, Mapping):
+        params = params_of(planner, given)
+        if params:
+            arguments[argument] = params
 
 
 def _is_before(one: Date, other: Date) -> bool:

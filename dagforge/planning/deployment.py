@@ -7,6 +7,7 @@ image that holds it, a source such as a git repository, or the folder that the f
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
@@ -26,6 +27,7 @@ ANNOTATIONS: Mapping[type, str] = {
     list: "list",
     dict: "dict",
 }
+_STORED = frozenset({"from_variable", "from_block"})
 _OF_THE_IMAGE = ("build", "push")
 # What a parameter may say besides its default that an annotation can express or nobody misses.
 _DESCRIBED_BY = frozenset({"default", "type", "title", "description"})
@@ -38,10 +40,17 @@ class Parameter:
     Attributes:
         annotation: Python type; None where the default has none that says something.
         default: what a run gets that is given no other value.
+        required: it has no default.
+        stored: name of what the orchestrator keeps, taken where a run gives no value; None if it
+            keeps none.
+        block: dotted path of the class that `stored` is of; None for a variable.
     """
 
     annotation: str | None
     default: Any
+    required: bool = False
+    stored: str | None = None
+    block: str | None = None
 
 
 @frozen
@@ -191,7 +200,9 @@ def _parameters(
         return {}
     taken = settings.target.facts.get("reserved_parameters", ())
     parameters: dict[str, Parameter] = {}
-    for name, value in given.items():
+    for written, value in given.items():
+        # A parameter of the project may be called by its own name, with dots.
+        name = identifier(written) if "." in written else written
         if not name.isidentifier() or keyword.iskeyword(name):
             report(name, f"'{name}' cannot be a parameter of a flow", "a Python name")
         elif name in taken:
@@ -201,6 +212,8 @@ def _parameters(
 
 
 def _parameter(name: str, value: Any, report: Callable[[str, str, str], None]) -> Parameter:
+    if is_stored(value):
+        return _stored(name, value, report)
     if isinstance(value, Mapping) and "default" in value:
         unknown = sorted(value.keys() - _DESCRIBED_BY)
         if unknown:
@@ -212,3 +225,42 @@ def _parameter(name: str, value: Any, report: Callable[[str, str, str], None]) -
             )
         value = value["default"]
     return Parameter(ANNOTATIONS.get(type(value)), value)
+
+
+def identifier(name: str) -> str:
+    """Return the name of a parameter as a Python name, such as `score_limit` for `score.limit`."""
+    text = re.sub(r"\W", "_", name)
+    text = f"_{text}" if text[:1].isdigit() else text
+    return f"{text}_" if keyword.iskeyword(text) else text
+
+
+def is_stored(value: Any) -> bool:
+    """Say whether a parameter is spelled `{from_variable: ...}` or `{from_block: ...}`."""
+    return isinstance(value, Mapping) and len(value) == 1 and value.keys() <= _STORED
+
+
+def _stored(
+    name: str, value: Mapping[str, Any], report: Callable[[str, str, str], None]
+) -> Parameter:
+    """Return a parameter whose value the orchestrator keeps: in a variable, or in a block."""
+    [(kind, stored)] = value.items()
+    if kind == "from_variable":
+        if not isinstance(stored, str) or not stored:
+            report(name, f"'from_variable' of '{name}' is no name", "the name of a variable")
+        return Parameter(None, None, stored=str(stored))
+    parts = stored if isinstance(stored, Mapping) else {}
+    path, block = parts.get("type"), parts.get("name")
+    words = path.split(".") if isinstance(path, str) else []
+    if (
+        parts.keys() != {"type", "name"}
+        or not isinstance(block, str)
+        or len(words) < 2
+        or not all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
+    ):
+        report(
+            name,
+            f"'from_block' of '{name}' does not say which block",
+            "{type: dotted.path.of.its.Class, name: ...}",
+        )
+        return Parameter(None, None)
+    return Parameter(None, None, stored=block, block=path)

@@ -113,6 +113,15 @@ class DagPlan:
     catchup: bool = False
 
     @property
+    def stored_parameters(self) -> Mapping[str, Parameter]:
+        """The parameters that the orchestrator keeps values of, by name."""
+        return {
+            name: parameter
+            for name, parameter in self.parameters.items()
+            if parameter.stored is not None
+        }
+
+    @property
     def structure(self) -> Mapping[str, Any]:
         """What the DAG is made of, without settings: tasks, their nodes and contracts, edges."""
         return {

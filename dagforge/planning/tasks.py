@@ -14,6 +14,13 @@ from dagforge.errors import (
 from dagforge.frozen import frozen
 from dagforge.ir import Node, NodeGroup, Operator, Work
 from dagforge.planning.contract import contract
+from dagforge.planning.kedro_run import (
+    command_words,
+    pipelines_of,
+    quiet_layer,
+    starts_kedro,
+    with_task_variables,
+)
 from dagforge.planning.machines import Machine
 from dagforge.planning.names import (
     TaskId,
@@ -21,6 +28,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, argument_of, converted, task_context
+from dagforge.planning.run_parameters import value_for
 from dagforge.planning.sizes import machine_of, machine_unused
 from dagforge.resolve import Layer
 from dagforge.settings.convert import (
@@ -94,6 +102,12 @@ def draft(planner: Planner, group: NodeGroup) -> Draft:
         )
         layers = (kind_layer, *layers)
         data = settings.merged(layers)
+    own_machine = bool(facts.get("own_machine"))
+    by_kedro = starts_kedro(group, data, own_machine=own_machine)
+    quiet = quiet_layer(planner, kind) if by_kedro else None
+    if quiet is not None:
+        layers = (quiet, *layers)
+        data = settings.merged(layers)
     has_resources = bool(facts.get("resources"))
     machine = machine_of(planner, group, data) if has_resources or planner.machines else None
     if not has_resources and kind != OPERATOR:
@@ -117,13 +131,17 @@ def draft(planner: Planner, group: NodeGroup) -> Draft:
         arguments = {**arguments, **of_operator}
         own = frozenset(of_operator)
     else:
-        if data.get("python") and not facts.get("own_machine"):
+        if data.get("python") and not own_machine and not by_kedro:
             data = {**data, "entrypoint": [data["python"], "-m", "dagforge"]}
         expands = bool(facts.get("expands"))
-        command = _command(planner, group, data, task_id, hash_of_contract, expands=expands)
+        command = _command(
+            planner, group, data, task_id, hash_of_contract, expands=expands, by_kedro=by_kedro
+        )
         by_itself = action.runner == "command" and len(group.nodes) == 1
-        in_process = not by_itself and data["entrypoint"] == ["dagforge"]
+        in_process = not by_itself and not by_kedro and data["entrypoint"] == ["dagforge"]
         runs = "nodes" if in_process else "command"
+        if by_kedro:
+            arguments = with_task_variables(planner, arguments, data, task_id, hash_of_contract)
         arguments = _with_tags(planner, group, kind, arguments, task_context(planner, data))
     return Draft(
         group=group,
@@ -338,6 +356,7 @@ def _command(
     hash_of_contract: str,
     *,
     expands: bool,
+    by_kedro: bool,
 ) -> tuple[Any, ...]:
     """Return the task's command: node names, never tags, so that the image decides nothing.
 
@@ -348,10 +367,11 @@ def _command(
         task_id: of the task.
         hash_of_contract: what the task expects of its image.
         expands: whether what starts the command replaces `$(NAME)` in it.
+        by_kedro: whether Kedro is started, not DagForge.
     """
     first = group.nodes[0].action
     assert isinstance(first, Work)
-    target, context = planner.target, task_context(planner, data)
+    context = task_context(planner, data)
     if first.runner == "command" and len(group.nodes) == 1:
         node = group.nodes[0]
 
@@ -380,6 +400,12 @@ def _command(
             group.nodes[0].origin,
             fix="take the group apart, or shorten the nodes' names",
         )
+    if by_kedro:
+        pipelines = ",".join(pipelines_of(group))
+        if expands:
+            pipelines, nodes = _unexpanded(pipelines), _unexpanded(nodes)
+        kedro = command_words(planner, group, data, nodes, pipelines)
+        return tuple(literal(word, context) if isinstance(word, str) else word for word in kedro)
     task = f"{planner.dag_path}/{task_id}"
     env = planner.settings_env
     name = planner.pipeline.name
@@ -391,8 +417,9 @@ def _command(
         words += ["--project", data["project_dir"]]
     if env is not None:
         words += ["--env", env]
-    if target.facts.get("passes_parameters") and data.get("parameters"):
-        words += ["--params", RunValue("parameters")]
+    parameters = value_for(planner, group.nodes, native=context.native, expanded=expands)
+    if parameters is not None:
+        words += ["--params", parameters]
     words += ["--task", task, "--run-id", RUN_ID]
     words += ["--contract", hash_of_contract, "--structure", STRUCTURE]
     if data.get("store_url"):

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from dagforge.errors import LoadError, Problem, Problems, SourceLocation
 from dagforge.reading.kedro_places import recorded_places
 from dagforge.reading.project import KedroFacts
+from dagforge.user_code import failure_of
 
 if TYPE_CHECKING:
     from dagforge.reading.kedro_conf import KedroConf
 
 _LOGGING = Path(__file__).with_name("kedro_logging.yml")
 _LOGGING_VARIABLE = "KEDRO_LOGGING_CONFIG"
-_FRAMES_SHOWN = 4
+_LINES_SHOWN = 6
 # What `find_pipelines` of Kedro warns of instead of failing: the pipelines would just be missing.
 _LOST_MODULE = "An error occurred while importing the '"
 _LOST_PIPELINE = "Nothing defined therein will be returned by 'find_pipelines'"
@@ -128,29 +129,23 @@ class KedroProject:
         cause = error
         while isinstance(cause.__cause__, Exception):
             cause = cause.__cause__
-        frames = [
-            (Path(frame.filename), frame.lineno or 1, frame.name, frame.line or "")
-            for frame in traceback.extract_tb(cause.__traceback__)
-            if self._is_own(frame.filename)
-        ]
         package = self.source / self.facts.package.replace(".", "/")
         at = SourceLocation(_shown(package, self.root))
-        if isinstance(cause, SyntaxError) and cause.filename and self._is_own(cause.filename):
-            path = Path(cause.filename)
-            at = SourceLocation(_shown(path, self.root), cause.lineno, cause.offset)
+        frames = [
+            (Path(frame.filename), frame.lineno)
+            for frame in traceback.extract_tb(cause.__traceback__)
+            if self._is_own(Path(frame.filename))
+        ]
+        if isinstance(cause, SyntaxError) and cause.filename and self._is_own(Path(cause.filename)):
+            at = SourceLocation(_shown(Path(cause.filename), self.root), cause.lineno, cause.offset)
         elif frames:
-            path, line, *_ = frames[-1]
-            at = SourceLocation(_shown(path, self.root), line)
-        says = str(getattr(cause, "msg", None) or cause).partition("\n")[0]
-        message = f"Kedro cannot load {what}: {type(cause).__name__}"
-        lines = [message + (f": {says}" if says else "")]
-        hidden = len(frames) - _FRAMES_SHOWN
-        for number, (path, line, name, text) in enumerate(frames):
-            if hidden > 0 and number == 1:
-                lines.append(f"  ... {hidden} more ...")
-            if number == 0 or number > hidden:
-                lines.append(f"  {_shown(path, self.root)}:{line}, in {name}: {text}")
-        return Problem("kedro-import", "\n".join(lines), at, self._fix_for(cause))
+            file, line = frames[-1]
+            at = SourceLocation(_shown(file, self.root), line)
+        failure = failure_of(cause, self.facts.package)
+        lines = [f"Kedro cannot load {what}: {failure.type}: {failure.message}".rstrip(": ")]
+        frames_shown = failure.frames.replace(f"{self.root}/", "").splitlines()
+        lines += (f"  {line}" for line in _shortened(frames_shown))
+        return Problem("import-failed", "\n".join(lines), at, self._fix_for(cause))
 
     def _fix_for(self, error: BaseException) -> str | None:
         if not isinstance(error, ModuleNotFoundError) or not error.name:
@@ -160,12 +155,18 @@ class KedroProject:
             return None
         return f"install '{missing}' where dagforge runs, which must be the project's environment"
 
-    def _is_own(self, file: str) -> bool:
-        path = Path(file)
+    def _is_own(self, path: Path) -> bool:
         return path.is_relative_to(self.root) and "site-packages" not in path.parts
 
 
 _open: KedroProject | None = None
+_speaks = False
+
+
+def speak() -> None:
+    """Let Kedro log from now on as it does by itself: in a task its log is the task's."""
+    global _speaks
+    _speaks = True
 
 
 def open_project(root: Path, facts: KedroFacts) -> KedroProject:
@@ -238,6 +239,14 @@ def _check_source(root: Path, source: Path, facts: KedroFacts) -> None:
         )
 
 
+def _shortened(lines: list[str]) -> list[str]:
+    """Return the lines of a traceback, the middle of a long one left out."""
+    hidden = len(lines) - 2 * _LINES_SHOWN
+    if hidden < 2:
+        return lines
+    return [*lines[:_LINES_SHOWN], f"  ... {hidden} lines ...", *lines[-_LINES_SHOWN:]]
+
+
 def _is_below(folder: Path) -> Callable[[str, Path], bool]:
     return lambda _, path: folder in path.parents or path == folder
 
@@ -256,7 +265,7 @@ def _forget(is_gone: Callable[[str, Path], bool]) -> None:
 def silence() -> Iterator[list[str]]:
     """Keep Kedro and what it imports from writing anything but errors; give what was warned of."""
     before = os.environ.get(_LOGGING_VARIABLE)
-    if "kedro.framework.project" not in sys.modules:
+    if not _speaks and "kedro.framework.project" not in sys.modules:
         os.environ[_LOGGING_VARIABLE] = str(_LOGGING)
     told: list[str] = []
     try:

@@ -22,7 +22,7 @@ from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import SUCCESS
 from dagforge.runtime.resume import is_up_to_date
-from dagforge.values import Literal, RunValue
+from dagforge.values import Literal, RunText, RunValue
 
 SKIPPED, BLOCKED, FAILED, STOPPED = "up to date", "not run", "failed", "stopped"
 GRACE_SECONDS = 10.0
@@ -105,6 +105,8 @@ def command_of(run: LocalRun, task: Task) -> list[str]:
 def _text(word: Any, values: Mapping[str, str]) -> str:
     if isinstance(word, RunValue):
         return values[word.name]
+    if isinstance(word, RunText):
+        return word.before + (values[word.value.name] if word.value else "") + word.after
     return word.text if isinstance(word, Literal) else str(word)
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.conf import read_conf, read_project
-from dagforge.errors import DagForgeError, UsageError, did_you_mean
+from dagforge.errors import DagForgeError, Problems, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.catalog import read_parameters
-from dagforge.frontends.parameters import defaults_of
+from dagforge.frontends.parameters import check_given, defaults_of
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
+from dagforge.planning.kedro_run import is_kedro
+from dagforge.reading.kedro_project import speak
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.execute import Say, TaskRun, execute, store_url_of
 from dagforge.runtime.files import Files
+from dagforge.runtime.kedro_session import KedroRun, run_with_kedro
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import TaskRecord
 
@@ -44,8 +47,8 @@ class TaskRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_task(request: TaskRequest, say: Say) -> TaskRecord:
-    """Execute the nodes that a generated task names.
+def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
+    """Execute the nodes that a generated task names, and return the record, if there is one.
 
     Raises:
         DagForgeError: this image does not hold them as the DAG expects, or one of them failed.
@@ -54,9 +57,10 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
     if len(parts) != 3 or not all(parts):
         raise UsageError.of("bad-task", f"--task {request.task!r} is not project/dag_id/task_id")
     project_name, dag_id, task_id = parts
-    conf = read_conf(
-        request.root, env=request.env, conf=request.conf, project=read_project(request.root)
-    )
+    project = read_project(request.root)
+    if project.kedro is not None:
+        speak()
+    conf = read_conf(request.root, env=request.env, conf=request.conf, project=project)
     pipeline = load(request.pipeline, conf)
     nodes = _nodes(pipeline, request.nodes, task_id)
     warnings = _check_contract(request, nodes, pipeline, task_id)
@@ -64,8 +68,29 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
     place = RunPlace(project_name, conf.env, dag_id, request.run_id)
     # The DAG says where its data are; an environment that says otherwise stands nearer.
     store_url = store_url_of(None, request.store or settings.get("store_url"), request.root)
+    parameters = merged(merged(defaults_of(pipeline), read_parameters(conf)), request.parameters)
+    problems = Problems()
+    check_given(pipeline, parameters, problems)
+    problems.raise_errors(RunError)
     if request.structure is not None:
         _keep_structure(Files(store_url), place, request)
+    if conf.kedro is not None and is_kedro(nodes[0]):
+        for warning in warnings:
+            say(f"warning: {warning}")
+        return run_with_kedro(
+            KedroRun(
+                nodes=nodes,
+                place=place,
+                task_id=task_id,
+                root=request.root,
+                conf=conf.folder,
+                env=conf.env,
+                store_url=store_url,
+                parameters=request.parameters,
+                structure=request.structure,
+                contract=request.contract,
+            )
+        )
     run = TaskRun(
         pipeline=pipeline,
         nodes=nodes,
@@ -73,7 +98,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord:
         task_id=task_id,
         root=request.root,
         store_url=store_url,
-        parameters=merged(merged(defaults_of(pipeline), read_parameters(conf)), request.parameters),
+        parameters=parameters,
         allow_pickle=settings.get("allow_pickle", True),
         preview_rows=settings.get("preview_rows", 0),
         structure=request.structure,

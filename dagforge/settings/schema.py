@@ -32,10 +32,13 @@ LARGEST = 2**31 - 1
 _validators: WeakKeyDictionary[Target, Any] = WeakKeyDictionary()
 
 
+CALL_KEYS = ("call", "positional", "args")
+
+
 def is_object(value: object) -> bool:
     """Say whether a value is spelled `{import: ...}` or `{call: ..., args: ...}`."""
     return isinstance(value, dict) and (
-        set(value) == {"import"} or ("call" in value and set(value) <= {"call", "args"})
+        set(value) == {"import"} or ("call" in value and set(value) <= set(CALL_KEYS))
     )
 
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.real.kedro_projects import VERSIONS, run_kedro, write_kedro_project
+from tests.real.kedro_projects import CATALOG, NODES, VERSIONS, run_kedro, write_kedro_project
+
+STORED = """
+    table: {type: json.JSONDataset, filepath: data/table.json}
+    """
 
 
 def shown(root: Path, *arguments: str, environment: str = "kedro-1.7") -> Any:
@@ -51,3 +55,30 @@ def test_every_target(tmp_path: Path, environment: str, target: str) -> None:
     )
     ran = run_kedro(root, "create", "--all", "--target", target, environment=environment)
     assert (ran.code, ran.out.count("created")) == (0, 2), ran.err
+
+
+@pytest.mark.parametrize("environment", VERSIONS)
+def test_tasks_run_in_a_session_of_kedro(tmp_path: Path, environment: str) -> None:
+    catalog = CATALOG.replace(", credentials: secret", "") + STORED
+    root = write_kedro_project(
+        tmp_path, {"conf/base/catalog.yml": catalog}, environment=environment
+    )
+    ran = run_kedro(root, "run", "etl", environment=environment)
+    assert ran.code == 0, ran.err
+    assert json.loads((root / "data/table.json").read_text()) == [2, 3, 4, 5]
+    history = run_kedro(root, "runs", "show", "etl", "--format", "json", environment=environment)
+    tasks = json.loads(history.out)["tasks"]
+    assert {name: task["status"] for name, task in tasks.items()} == dict.fromkeys(
+        ["prepare", "add_shuttles", "join_both"], "success"
+    )
+
+
+def test_a_node_that_fails_says_where(tmp_path: Path) -> None:
+    nodes = NODES.replace("return one + other", "return one + 1")
+    catalog = CATALOG.replace(", credentials: secret", "") + STORED
+    files = {"conf/base/catalog.yml": catalog, "src/shop/pipelines/etl/nodes.py": nodes}
+    ran = run_kedro(write_kedro_project(tmp_path, files), "run", "etl")
+    assert ran.code == 1
+    assert "src/shop/pipelines/etl/pipeline.py:17:13: error: node 'join_both' failed" in ran.err
+    assert 'nodes.py", line 6, in join' in ran.err
+    assert "Traceback (most recent call last)" not in ran.err

@@ -1,8 +1,8 @@
 """Run flows of generated files in the real Prefect and print, as JSON, what became of them.
 
-Standard input is `{"runs": [{"file": path, "environment": {name: text}}]}`. The answer is a list
-with, for each run, the flow's settings, the final state, and for each task its settings, state and
-what it logged.
+Standard input is `{"runs": [{"file": path, "environment": {name: text}, "parameters": {...}}]}`.
+The answer is a list with, for each run, the flow's settings, the final state, and for each task
+its settings, state and what it logged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Kept(logging.Handler):
         self.messages.setdefault(run, []).append(record.getMessage())
 
 
-def run(path: str) -> dict[str, Any]:
+def run(path: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """Return what became of one run of the flow in a file."""
     from prefect import Task
 
@@ -70,7 +70,7 @@ def run(path: str) -> dict[str, Any]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _, flow = load(path)
-            state = flow(return_state=True)
+            state = flow(**parameters, return_state=True)
     finally:
         Task.submit = submit
         logging.getLogger("prefect.task_runs").removeHandler(kept)
@@ -107,7 +107,7 @@ def main() -> None:
     answers = []
     for each in json.load(sys.stdin)["runs"]:
         os.environ.update(each["environment"])
-        answers.append(run(each["file"]))
+        answers.append(run(each["file"], each.get("parameters", {})))
     json.dump(answers, answer)
     answer.close()
 

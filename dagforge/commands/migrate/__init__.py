@@ -1,0 +1,1 @@
+"""The command `migrate`: taking over from kedro-airflow."""

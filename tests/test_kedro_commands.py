@@ -1,0 +1,195 @@
+"""The commands of tasks that Kedro runs: exact, whatever the names; no Kedro is needed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagforge.build import Request, read_source
+from dagforge.errors import DagForgeError, Origin, Problems
+from dagforge.group import group
+from dagforge.ir import Dataset, Node, Pipeline, Work
+from dagforge.plan import plan
+from dagforge.planning.model import DagPlan, Task
+from dagforge.reading.kedro_places import CallPlace
+from dagforge.resolve import read_sections, resolve
+from dagforge.values import Literal, RunText, RunValue
+from tests.projects import write_project
+
+AT = Origin(CallPlace("src/shop/pipeline.py", Path("none"), 7, "n"))
+IMAGE = "image: shop:1"
+
+
+def node(name: str, reads: str = "", writes: str = "", *, of: str = "etl", tag: str = "") -> Node:
+    return Node(
+        name,
+        Work("kedro", f"shop.nodes:{name}", pipeline=of),
+        AT,
+        inputs=tuple(reads.split()),
+        outputs=tuple(writes.split()),
+        tags=(tag,) if tag else (),
+    )
+
+
+def planned(
+    root: Path,
+    *nodes: Node,
+    settings: str = IMAGE,
+    env: str | None = None,
+    version: str = "1.7.0",
+    target: str = "airflow-k8s",
+    datasets: dict[str, Dataset] | None = None,
+) -> DagPlan:
+    """Return the plan of a pipeline of a Kedro project."""
+    text = "default:\n" + "".join(f"  {line}\n" for line in settings.splitlines())
+    folder = write_project(root, {"conf/base/dagforge.yml": text, "conf/cloud/dagforge.yml": ""})
+    (folder / "conf/base/dagforge_store.yml").unlink()
+    source = read_source(Request(folder, target=target, env=env))
+    pipeline = Pipeline("etl", nodes, AT, datasets or {}, kedro_version=version)
+    problems = Problems()
+    sections = read_sections(source.conf, source.target, pipelines=["etl"], problems=problems)
+    found = resolve(sections, pipeline, {}, problems=problems)
+    problems.raise_errors(DagForgeError)
+    groups = group(pipeline, found.grouping())
+    return plan(pipeline, groups, found, project="shop", env=env, warn=lambda _: None)
+
+
+def command(root: Path, *nodes: Node, **more: Any) -> list[Any]:
+    (task,) = planned(root, *nodes, **more).tasks
+    return list(task.command)
+
+
+def test_a_pod_runs_exactly_its_nodes(tmp_path: Path) -> None:
+    nodes = (node("a", "", "x", tag="airflow.g"), node("b", "x", tag="airflow.g"))
+    assert command(tmp_path, *nodes, env="cloud") == [
+        *("kedro", "run", "--pipelines", "etl", "--nodes", "a,b", "--env", "cloud"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "option"),
+    [
+        ("1.7.0", "", "--pipelines"),
+        ("1.2.0", "", "--pipelines"),
+        ("1.1.1", "", "--pipeline"),
+        ("0.19.15", "", "--pipeline"),
+        ("0.19.15", "kedro_version: 1.10", "--pipelines"),
+        ("1.7.0", "kedro_version: '0.19.9'", "--pipeline"),
+    ],
+)
+def test_older_images_take_one_pipeline(
+    tmp_path: Path, version: str, settings: str, option: str
+) -> None:
+    settings = settings.replace("1.10", "'1.10'")
+    found = command(tmp_path, node("a", "x"), version=version, settings=f"{IMAGE}\n{settings}")
+    assert found == ["kedro", "run", option, "etl", "--nodes", "a"]
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "program"),
+    [
+        ("[kedro]", ["kedro", "run"]),
+        ("[/opt/venv/bin/kedro]", ["/opt/venv/bin/kedro", "run"]),
+        ("[uv, run, kedro]", ["uv", "run", "kedro", "run"]),
+        ("[kedro, run]", ["kedro", "run"]),
+        ("[python, -m, shop]", ["python", "-m", "shop"]),
+        ("[shop]", ["shop"]),
+    ],
+)
+@pytest.mark.parametrize("target", ["airflow", "airflow-k8s"])
+def test_the_program(tmp_path: Path, entrypoint: str, program: list[str], target: str) -> None:
+    settings = f"entrypoint: {entrypoint}"
+    if target == "airflow-k8s":
+        settings += f"\n{IMAGE}"
+    (task,) = planned(tmp_path, node("a", "x"), settings=settings, target=target).tasks
+    assert list(task.command) == [*program, "--pipelines", "etl", "--nodes", "a"]
+    assert task.runs == "command"
+
+
+def test_a_worker_runs_them_in_its_process(tmp_path: Path) -> None:
+    (task,) = planned(tmp_path, node("a", "x"), settings="", target="airflow").tasks
+    assert task.runs == "nodes"
+    assert task.command[:5] == ("dagforge", "run", "etl", "--nodes", "a")
+
+
+def test_names_are_words_and_no_shell(tmp_path: Path) -> None:
+    name = "join([prep;params:rate]) -> [table] $(rm) $$"
+    found = command(tmp_path, node(name, "x", of="R&D $(x)"))
+    assert found[3:6] == ["R&D $$(x)", "--nodes", name.replace("$", "$$")]
+
+
+def test_parameters_and_configuration(tmp_path: Path) -> None:
+    settings = """image: shop:1
+conf_source: /conf.tar.gz
+runtime_params:
+  day: "{{ ds }}"
+  code: "007"
+  text: "it's"
+  yes: 'no'
+  path: gs://b/x
+  flag: true
+  deep: {share: 0.5}"""
+    settings = settings.replace("  yes:", "  answer:")
+    found = command(tmp_path, node("a", "x"), settings=settings)
+    assert found[6:] == [
+        "--conf-source",
+        "/conf.tar.gz",
+        "--params",
+        RunText(
+            "day={{ ds }},code='007',text='it''s',answer='no',path='gs://b/x',flag=true,"
+            "deep.share=0.5"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("value", ["'a,b'", "[1, 2]", "{literal: '{{ x }}'}", "{a: {b: ','}}"])
+def test_parameters_that_no_command_can_carry(tmp_path: Path, value: str) -> None:
+    with pytest.raises(DagForgeError) as caught:
+        planned(tmp_path, node("a", "x"), settings=f"{IMAGE}\nruntime_params: {{p: {value}}}")
+    (problem,) = caught.value.problems
+    assert (problem.code, str(problem.location)) == ("runtime-params", str(problem.location))
+    assert str(problem.location).startswith("conf/base/dagforge.yml:3:")
+
+
+def test_several_pipelines_in_one_task(tmp_path: Path) -> None:
+    nodes = (node("a", "", "x", tag="airflow.g"), node("b", "x", of="science", tag="airflow.g"))
+    assert command(tmp_path, *nodes)[2:4] == ["--pipelines", "etl,science"]
+    with pytest.raises(DagForgeError) as caught:
+        planned(tmp_path, *nodes, version="0.19.15")
+    assert [problem.code for problem in caught.value.problems] == ["kedro-version"]
+
+
+# --- what a pod is told
+
+
+def variables(task: Task, dag: DagPlan) -> Any:
+    return {**dag.default_args, **task.arguments}.get("env_vars")
+
+
+def test_nobody_is_told(tmp_path: Path) -> None:
+    dag = planned(tmp_path, node("a", "x"), node("b", "x"))
+    assert dag.default_args["env_vars"] == {"DO_NOT_TRACK": "1"}
+    dag = planned(
+        tmp_path, node("a", "x"), settings=f"{IMAGE}\nenv_vars: {{DO_NOT_TRACK: null, A: b}}"
+    )
+    assert variables(dag.tasks[0], dag) == {"A": "b"}
+
+
+def test_records_where_there_is_a_store(tmp_path: Path) -> None:
+    dag = planned(tmp_path, node("a", "x"), settings=f"{IMAGE}\nstore_url: gs://b/s")
+    (task,) = dag.tasks
+    assert variables(task, dag) == {
+        "DAGFORGE_TASK": "shop/shop-etl/a",
+        "DAGFORGE_RUN_ID": RunValue("run_id"),
+        "DAGFORGE_CONTRACT": task.contract,
+        "DAGFORGE_STRUCTURE": RunValue("structure"),
+        "DAGFORGE_STORE_URL": "gs://b/s",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def test_a_text_that_airflow_would_read_is_marked(tmp_path: Path) -> None:
+    found = command(tmp_path, node("a", "x"), settings=f"{IMAGE}\nconf_source: '{{{{x}}}}'")
+    assert found[-1] == Literal("{{x}}")
