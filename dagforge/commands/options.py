@@ -137,6 +137,11 @@ settings_options = with_options(
     ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
     click.option(
+        "--conf-source",
+        metavar="PATH",
+        help="The configuration that tasks of a Kedro project read where they run.",
+    ),
+    click.option(
         "--params",
         multiple=True,
         metavar="K=V,...",
@@ -321,7 +326,11 @@ def make_request(options: Mapping[str, Any]) -> Request:
     from dagforge.ir import Selection
 
     params = parse_params(options.get("params", ()))
-    for option, name in (("group_by", "grouping"), ("dag_id", "dag_id")):
+    for option, name in (
+        ("group_by", "grouping"),
+        ("dag_id", "dag_id"),
+        ("conf_source", "conf_source"),
+    ):
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
@@ -395,8 +404,8 @@ def say_more(found: Build, options: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
-    """Give what shows progress on a terminal where much is compiled, None elsewhere."""
+def progress_bar(options: Mapping[str, Any], label: str = "compiling") -> Iterator[Progress | None]:
+    """Give what shows progress on a terminal where much is done, None elsewhere."""
     told_to_a_program = options.get("message_format", "text") != "text"
     if options.get("quiet") or told_to_a_program or not sys.stderr.isatty():
         yield None
@@ -407,7 +416,7 @@ def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
         def progress(done: int, of: int) -> None:
             nonlocal bar
             if bar is None and of > STEPS_WITHOUT_BAR:
-                bar = click.progressbar(length=of, label="compiling", file=sys.stderr)
+                bar = click.progressbar(length=of, label=label, file=sys.stderr)
                 stack.enter_context(bar)
             if bar is not None:
                 bar.update(done - bar.pos)
