@@ -29,6 +29,7 @@ NO_CODES = {
     "airflow-version",
     "arrow-parquet",
     "as-is",
+    "composer-project",
     "at-most-every",
     "checkout-index",
     "dag-factory",
