@@ -352,19 +352,28 @@ def test_a_single_pipeline_keeps_the_dag_id_that_all_of_them_had(project: Projec
     }
 
 
-def test_runs_that_overwrite_each_other_hide_nothing_else(project: Project) -> None:
+def test_runs_that_overwrote_each_other_are_told_and_come_one_by_one(project: Project) -> None:
     root = project("0.11.0", {"conf/base/airflow.yml": AIRFLOW})
+    assert run("create", "--all").code == 1
+    found = report("--write")
+    assert found["problems"] == []
+    assert found["settings"]["data_processing"] == {"max_active_runs": 1}
+    assert told(found, "data")[0].startswith(
+        "conf/base/airflow.yml:4:3: was wrong: runs of '__default__' at once would overwrite each "
+        "other's 'table'"
+    )
+    assert run("create", "--all", "--quiet").code == 0
+    assert "max_active_runs=1," in (root / "dags/space_flights.py").read_text()
+
+
+def test_what_only_a_line_elsewhere_could_mend_is_an_error_still(project: Project) -> None:
+    root = project("0.11.0", {"conf/base/airflow.yml": '"__default__": {max_active_runs: 3}\n'})
     ran = run("migrate", "--write")
     assert ran.code == 1
-    assert "conf/base/airflow.yml:4:20: error: runs of '__default__' at once would" in ran.err
+    assert "conf/base/airflow.yml:1:33: error: runs of '__default__' at once would" in ran.err
     assert "nothing is written while there are errors" in ran.err
+    assert "conf/base/airflow.yml:1:17: change this line to `max_active_runs: 1`" in ran.out
     assert not (root / SETTINGS).exists()
-    assert "task_id_style: kedro-airflow  # task_ids as they were" in ran.out
-    assert report()["dags"][1]["dag_id"] == {
-        "old": "space-flights",
-        "now": "space-flights",
-        "kept": "space-flights",
-    }
 
 
 def test_a_pipeline_that_does_not_compile_keeps_its_dag_id(project: Project) -> None:
@@ -733,7 +742,7 @@ def test_values_that_dagforge_refuses_are_not_proposed(project: Project) -> None
     assert "schedule" not in found["settings"]["__default__"]
     assert found["settings"]["__default__"]["retries"] == 2
     assert told(found, "schedule")[0].startswith(
-        "None:None:None: changes: schedule cannot be kept as it was: "
+        "None:None:None: changes: schedule of '__default__' cannot be kept as it was: the cron"
     )
 
 
