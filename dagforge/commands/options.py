@@ -135,6 +135,11 @@ settings_options = with_options(
         shell_complete=completing("groupings"),
         help="Which nodes share a task: tags, namespace, memory, module or none.",
     ),
+    click.option(
+        "--fix-borders",
+        is_flag=True,
+        help="Keep datasets of a Kedro project that live in memory and cross a task's border.",
+    ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
     click.option(
         "--conf-source",
@@ -334,6 +339,8 @@ def make_request(options: Mapping[str, Any]) -> Request:
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
+    if options.get("fix_borders"):
+        params["memory_borders"] = "fix"
     here = working_folder()
     root = options.get("root") or find_root(here)
 
