@@ -25,10 +25,13 @@ from dagforge.commands.migrate.placing import owners, settings_for_dag_ids
 from dagforge.commands.migrate.proposal import ease, settle
 from dagforge.commands.migrate.settings_files import (
     local_env_notes,
+    of_environments,
     read_settings_files,
     settings_notes,
 )
+from dagforge.conf import BASE
 from dagforge.errors import Problem
+from dagforge.kedro_airflow.template import DEFAULT_ENV
 from dagforge.reading.project import read_project
 
 _WHY = {
@@ -60,8 +63,10 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     pairs, claims, notes = pair_up(setup, eased, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
     notes += local_env_notes(documents, source.conf.env)
-    seen = None if request.jinja_file is None else reads
-    notes += settings_notes(documents, source.target, seen)
+    if request.jinja_file is not None or all(file.release for file in setup.files):
+        in_use = of_environments(documents, BASE, source.conf.env or DEFAULT_ENV)
+        seen = None if request.jinja_file is None else reads
+        notes += settings_notes(in_use, source.target, seen)
     olds = [old_ids(pair.old, pair.stages.pipeline, pair.new) for pair in pairs]
     owner_of = owners(claims)
     keep += settings_for_dag_ids(owner_of, new)
@@ -71,7 +76,7 @@ def migrate(request: Request, dags: Path | None) -> Migration:
         of_tasks = settings_for_tasks(pair, old)
         keep += [Setting(pair.pipeline, name, of_tasks[name], _WHY[name]) for name in of_tasks]
         keep += values
-    proposal, kept = settle(keep, eased, source, request)
+    proposal, kept = settle(keep, found, eased, source, request)
     notes += [*proposal.notes, *_mended(kept, found)]
     rows = tuple(rows_of(pair, old, proposal.kept) for pair, old in zip(pairs, olds, strict=True))
     for each in rows:

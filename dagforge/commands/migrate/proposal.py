@@ -92,7 +92,7 @@ class _Trial:
 
 
 def settle(
-    keep: Sequence[Setting], found: Build, source: Source, request: Request
+    keep: Sequence[Setting], found: Build, eased: Build, source: Source, request: Request
 ) -> tuple[Proposal, Build]:
     """Return the settings that keep things as they were, and what the project gives with them.
 
@@ -101,13 +101,14 @@ def settle(
 
     Args:
         keep: by pipeline.
-        found: what the project gives without them, eased.
+        found: what the project gives without them.
+        eased: the same, with what it takes to compile.
         source: the project's files.
         request: what is asked for, not eased.
     """
     trial = _Trial(list(keep))
-    settings_of = {each.pipeline.name: each.settings for each in found.stages}
-    known = {str(problem) for problem in found.problems}
+    settings_of = {each.pipeline.name: each.settings for each in eased.stages}
+    known = {str(problem) for problem in (*found.problems, *eased.problems)}
     while True:
         placed = place(trial.keep, settings_of, source.pipelines)
         file, text, pasted = write_up(placed, source)
@@ -118,7 +119,9 @@ def settle(
             )
             changed = replace(source, conf=conf)
             built = attempt(request, render_files=False, source=changed)
-        lost = _compiled(found) - _compiled(built)
+        # A line that has to be changed by hand stands as it is.
+        waiting = {each.section for each in placed if each.at is not None}
+        lost = _compiled(eased) - _compiled(built) - waiting
         wrong = [
             problem
             for problem in built.problems
@@ -154,6 +157,11 @@ def _repair(trial: _Trial, wrong: Sequence[Problem], lost: set[str]) -> None:
     if any(problem.code == "memory-border" for problem in wrong) and lost - eased:
         trial.keep += [
             Setting(name, MEMORY.name, MEMORY.value, MEMORY.why) for name in sorted(lost - eased)
+        ]
+        trial.notes += [
+            Note("was wrong", "data", problem.message, problem.at, "the settings below")
+            for problem in wrong
+            if problem.code == "memory-border"
         ]
         return
     of_tasks = [each for each in trial.keep if each.section in lost and each.name in _OF_TASKS]
