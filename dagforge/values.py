@@ -66,10 +66,16 @@ class Reference:
 
 @frozen
 class Instance:
-    """What calling a Python object with keyword arguments gives; typed values may be among them."""
+    """What calling a Python object gives; typed values may be among the arguments.
+
+    Attributes:
+        arguments: by keyword.
+        positional: what stands before them.
+    """
 
     path: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    positional: tuple[Any, ...] = ()
 
 
 @frozen

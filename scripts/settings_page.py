@@ -45,7 +45,7 @@ How values are written:
 | duration | with its unit: `90s`, `5m`, `1h30m`, `2d`, or ISO 8601 (`PT5M`). A bare number only where the table says so |
 | date | `2024-01-31`, `2024-01-31T06:00` or `[2024, 1, 31]`, in the zone that `timezone` says |
 | schedule | a cron, a preset (`@hourly`, `@daily`, `@weekly`, `@monthly`, ...), a duration, `@once`, `@continuous`, an object, or null |
-| object | `{import: "team.alerts:notify"}`, or `{call: "team.Notifier", args: {channel: data}}` for what a call gives. Any setting that is passed to the orchestrator may be an object |
+| object | `{import: "team.alerts:notify"}`, or `{call: "team.Notifier", args: {channel: data}}` for what a call gives (`positional: [...]` is for arguments without a name). Any setting that is passed to the orchestrator may be an object |
 | V1..., list of V1... | Kubernetes' own YAML, checked field by field |
 
 Where the table says *template*, texts may hold Airflow's `{{ }}`; `{literal: "..."}` is text that is none.

@@ -190,6 +190,14 @@ def test_an_object_is_an_import_or_a_call() -> None:
     )
 
 
+def test_a_call_has_arguments_without_a_name_too() -> None:
+    value = {"call": "functools.partial", "positional": [{"import": "a:f"}, 1], "args": {"x": 2}}
+    assert converted("on_failure_callback", value) == (
+        Instance("functools.partial", {"x": 2}, (Reference("a:f"), 1)),
+        [],
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "where"),
     [
@@ -199,6 +207,14 @@ def test_an_object_is_an_import_or_a_call() -> None:
         ({"import": "os;import sys"}, "import: `import: os;import sys` is no import path"),
         ({"import": 5}, "import: `import: the number 5` is no import path"),
         ({"call": "a.B", "args": [1]}, "args: `args` of 'a.B' must map argument names"),
+        (
+            {"call": "a.B", "positional": {"x": 1}},
+            "positional: `positional` of 'a.B' must be a list",
+        ),
+        (
+            {"call": "a.B", "positional": [{"import": "q"}]},
+            "positional.0.import: `import: q` is no",
+        ),
         ({"call": "a.B", "args": {"x y": 1}}, "args.x y: 'x y' cannot be an argument"),
         ({"call": "a.B", "args": {"f": {"import": "q"}}}, "args.f.import: `import: q` is no"),
     ],

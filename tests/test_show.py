@@ -251,6 +251,8 @@ def test_every_typed_value_has_its_own_form() -> None:
         (values.Literal("{{ ds }}"), {"literal": "{{ ds }}"}),
         (values.Instance("a:B", {"x": timedelta(seconds=1)}),
          {"call": "a:B", "args": {"x": {"seconds": 1.0}}}),
+        (values.Instance("a:B", {}, (timedelta(seconds=1),)),
+         {"call": "a:B", "positional": [{"seconds": 1.0}], "args": {}}),
         ({"literal": "x"}, {"mapping": {"literal": "x"}}),
         ({"seconds": 1}, {"mapping": {"seconds": 1}}),
         ({"mapping": {}}, {"mapping": {"mapping": {}}}),

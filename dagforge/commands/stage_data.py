@@ -49,6 +49,7 @@ _SPELLINGS: Mapping[type, Callable[[Any], Data]] = {
     Reference: lambda value: {"import": value.path},
     Instance: lambda value: {
         "call": value.path,
+        **({"positional": as_data(value.positional)} if value.positional else {}),
         "args": {name: as_data(inner) for name, inner in value.arguments.items()},
     },
     Model: lambda value: {
@@ -70,6 +71,7 @@ _TAGGED = frozenset(
         frozenset({"date", "timezone"}),
         frozenset({"import"}),
         frozenset({"call", "args"}),
+        frozenset({"call", "positional", "args"}),
         frozenset({"model", "fields"}),
         frozenset({"run_value"}),
         frozenset({"literal"}),
@@ -240,6 +242,7 @@ def plan_data(dag: DagPlan) -> Data:
         "env": dag.env,
         "description": dag.description,
         "catchup": dag.catchup,
+        "kept": list(dag.kept),
         "arguments": as_arguments(dag.arguments),
         "deployment": as_arguments(dag.deployment),
         "source": None if dag.source is None else as_arguments(dag.source),

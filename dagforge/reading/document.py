@@ -101,15 +101,25 @@ def parse_yaml(data: bytes, file: str, *, substitute: Substitute | None = None) 
         LoadError: it is not the YAML that DagForge reads; holds every problem up to the first
             syntax error.
     """
-    source = data.removeprefix(b"\xef\xbb\xbf")
-    not_text = _not_utf8(source, file)
-    if not_text is not None:
-        raise LoadError([not_text])
+    source = read_text(data, file)
     builder = _Builder(file, source, substitute)
     value = builder.build()
     if builder.problems:
         raise LoadError(builder.problems)
     return Document(file, source, value)
+
+
+def read_text(data: bytes, file: str) -> bytes:
+    """Return UTF-8 without a byte order mark.
+
+    Raises:
+        LoadError: it is something else.
+    """
+    source = data.removeprefix(b"\xef\xbb\xbf")
+    not_text = _not_utf8(source, file)
+    if not_text is not None:
+        raise LoadError([not_text])
+    return source
 
 
 def _not_utf8(source: bytes, file: str) -> Problem | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dagforge.errors import did_you_mean, suggest
 from dagforge.frozen import frozen
-from dagforge.settings.schema import describe, is_object, quote, untold
+from dagforge.settings.schema import CALL_KEYS, describe, is_object, quote, untold
 from dagforge.target import Setting, Target, for_version, version_key
 from dagforge.values import Cron, Date, Every, Instance, Literal, Model, Reference
 
@@ -485,9 +485,12 @@ def _object(value: Mapping[str, Any], path: tuple[str, ...], report: Report) -> 
         return None
     if key == "import":
         return Reference(dotted)
-    arguments = value.get("args")
-    if arguments is None:
-        return Instance(dotted, {})
+    arguments = {} if value.get("args") is None else value["args"]
+    positional = [] if value.get("positional") is None else value["positional"]
+    if not isinstance(positional, list):
+        message = f"`positional` of '{dotted}' must be a list of values"
+        report((*path, "positional"), "wrong-type", message, "write positional: [value]")
+        return None
     if not isinstance(arguments, dict):
         message = f"`args` of '{dotted}' must map argument names to values"
         report((*path, "args"), "wrong-type", message, "write args: {name: value}")
@@ -502,6 +505,7 @@ def _object(value: Mapping[str, Any], path: tuple[str, ...], report: Report) -> 
             name: _object_or_plain(inner, (*path, "args", name), report)
             for name, inner in arguments.items()
         },
+        tuple(_object_or_plain(positional, (*path, "positional"), report)),
     )
 
 
@@ -543,7 +547,7 @@ def _checked_object(value: Any, path: tuple[str, ...], report: Report) -> Any:
         return _object(value, path, report)
     fix = "write {import: ...}, or {call: ..., args: ...}"
     if isinstance(value, dict) and ("call" in value or "import" in value):
-        allowed = ("call", "args") if "call" in value else ("import",)
+        allowed = CALL_KEYS if "call" in value else ("import",)
         odd = next(key for key in value if key not in allowed)
         message = f"an object has no '{odd}' beside '{allowed[0]}'"
         near = did_you_mean(odd, allowed) if "call" in value else None

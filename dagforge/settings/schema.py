@@ -32,10 +32,13 @@ LARGEST = 2**31 - 1
 _validators: WeakKeyDictionary[Target, Any] = WeakKeyDictionary()
 
 
+CALL_KEYS = ("call", "positional", "args")
+
+
 def is_object(value: object) -> bool:
     """Say whether a value is spelled `{import: ...}` or `{call: ..., args: ...}`."""
     return isinstance(value, dict) and (
-        set(value) == {"import"} or ("call" in value and set(value) <= {"call", "args"})
+        set(value) == {"import"} or ("call" in value and set(value) <= set(CALL_KEYS))
     )
 
 
@@ -206,6 +209,7 @@ def _findings(error: ValidationError, target: Target, value: Any) -> Iterator[Fi
 
 
 _PATTERN_FIXES = {
+    r"\S": "say why",
     "^[0-9]+([.][0-9]+)*$": 'write a release such as "10.11"',
     r"^(downstream|upstream|absolute|\w+([.]\w+)+)$": "write downstream, upstream, absolute or an "
     "import path",

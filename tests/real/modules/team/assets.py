@@ -13,3 +13,11 @@ except ImportError:
 def daily_table(region: str) -> Any:
     """Return the asset of a region's table."""
     return Asset(f"s3://tables/{region}")
+
+
+daily = Asset("s3://tables/all")
+
+
+def either(first: Any, second: Any, *, late: bool) -> Any:
+    """Return what one of two assets fulfils."""
+    return second | first if late else first | second
