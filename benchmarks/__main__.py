@@ -51,6 +51,11 @@ class Bench:
         prepare = partial(shutil.rmtree, project / "dags", ignore_errors=True) if fresh else None
         return Command("dagforge create", words, project, self.variables, prepare or (lambda: None))
 
+    def dagforge(self, project: Path, command: str, *options: str) -> Command:
+        """Return a command that only prints."""
+        words = [DAGFORGE, command, "--quiet", *options]
+        return Command(f"dagforge {command}", words, project, self.variables)
+
     def python(self, name: str, *arguments: str | Path) -> Command:
         """Return a run of this interpreter."""
         return Command(name, [sys.executable, *arguments], self.folder, self.variables)
@@ -115,6 +120,19 @@ def scale(bench: Bench) -> None:
     show("500 pipelines, tasks in the worker / yaml.load", compare(*pair, bench.pairs))
     pair = bench.create(one, *PODS), bench.create(quarter, *PODS)
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
+
+
+def graph(bench: Bench) -> None:
+    """Draw large pipelines, against compiling them without a picture."""
+    one = bench.generated("one", 1, 20_000, 4)
+    quarter = bench.generated("quarter", 1, 5_000, 4)
+    plain = bench.dagforge(one, "show")
+    for form, target in (("mermaid", "at most 3"), ("svg", "at most 10")):
+        drawn = bench.dagforge(one, "graph", "--format", form)
+        text = f"20,000 nodes, 60,000 edges as {form} / dagforge show"
+        show(text, compare(drawn, plain, bench.pairs), target)
+        pair = drawn, bench.dagforge(quarter, "graph", "--format", form)
+        show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
 def dagbag(bench: Bench) -> None:
@@ -232,6 +250,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "graph": graph,
     "dagbag": dagbag,
     "task": task,
     "store": store,

@@ -35,10 +35,20 @@ from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
+from dagforge.planning.borders import overlay_text
 from dagforge.planning.model import DagPlan
+from dagforge.reading.kedro_conf import overlay_names
 from dagforge.reading.packages import Package, fact_of, find_packages, targets_of
 from dagforge.render import Rendered, Templates, render
-from dagforge.resolve import GROUPING_SETTINGS, Layer, Sections, Settings, read_sections, resolve
+from dagforge.resolve import (
+    EXCEPTIONS,
+    GROUPING_SETTINGS,
+    Layer,
+    Sections,
+    Settings,
+    read_sections,
+    resolve,
+)
 from dagforge.resources import templates_dir
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
@@ -133,6 +143,17 @@ class Build:
         return tuple(stages.dag for stages in self.stages)
 
     @property
+    def overlay(self) -> str:
+        """The file of Kedro's catalog that keeps what tasks hand over; empty where none does.
+
+        A run of some pipelines adds to what is there for others.
+        """
+        kept = {name for dag in self.dags for name in dag.kept}
+        if not self.complete and self.conf.kedro is not None:
+            kept.update(overlay_names(self.conf.env_folder))
+        return overlay_text(kept)
+
+    @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is doubtful, but no error."""
         return tuple(problem for problem in self.problems if problem.severity == "warning")
@@ -194,7 +215,7 @@ def build(
 
     Args:
         request: what to compile, and for what.
-        render_files: False leaves the templates out.
+        render_files: False leaves the templates and the policy out.
         strict: warnings stop the run like errors.
         source: of `read_source`; read when None.
         progress: told after each step.
@@ -280,6 +301,7 @@ def attempt(
 
     files: list[RenderedFile] = []
     if render_files and sections is not None:
+        problems.extend(_policy(stages, sections, project, conf.packages, complete=complete))
         with problems.stage():
             free = [*sections.layers(names), *_own_layers(stages)]
             whole = len(stages) == len(names)
@@ -336,6 +358,41 @@ def _compile(
         return None
     dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn, told=told)
     return Stages(pipeline, settings, groups, dag)
+
+
+def _policy(
+    stages: Sequence[Stages],
+    sections: Sections,
+    project: Project,
+    packages: Sequence[Package],
+    *,
+    complete: bool,
+) -> Iterator[Problem]:
+    """Yield what breaks the policy of the project and of the packages that it extends.
+
+    Args:
+        stages: of the pipelines that could be compiled.
+        sections: of the settings.
+        project: its facts.
+        packages: that it extends.
+        complete: every pipeline is to be compiled.
+    """
+    own = [*sections.layers(sections.pipelines), *_own_layers(stages)]
+    demanded = [project.policy, *(package.policy for package in packages)]
+    if not any(demanded) and not any(EXCEPTIONS in layer.data for layer in own):
+        return
+    from dagforge.enforce import enforce
+    from dagforge.policy.model import view
+    from dagforge.policy.rules import policy_tables, read_rules
+
+    problems = Problems()
+    rules = read_rules(policy_tables(project, packages), sections.target, problems)
+    yield from problems
+    for_others = set(map(id, sections.package_layers()))
+    if not complete or len(stages) < len(sections.pipelines):
+        for_others.update(map(id, sections.layers(())))
+    dags = [view(each.dag, each.settings, each.groups) for each in stages]
+    yield from enforce(dags, rules, may_be_unused=lambda layer: id(layer) not in for_others)
 
 
 def _own_layers(stages: Iterable[Stages]) -> Iterator[Layer]:

@@ -28,7 +28,10 @@ from dagforge.errors import DagForgeError, OutputError, Problem, UsageError, Ver
 if TYPE_CHECKING:
     from dagforge.build import Build, Request
     from dagforge.commands.written import Planned
+    from dagforge.deploy import DeployReport
+    from dagforge.deploying.decide import Action
     from dagforge.output.files import WriteReport
+    from dagforge.output.overlay import Overlay
     from dagforge.reading.project import Project
 from dagforge.commands.options import (
     completing,
@@ -58,6 +61,7 @@ _DEBUG = "DAGFORGE_TRACEBACK"
 LAZY = {
     "graph": "graph",
     "import": "importing",
+    "lineage": "lineage",
     "migrate": "migrate.command",
     "run": "run",
     "runs": "run",
@@ -94,12 +98,15 @@ class Commands(click.Group):
         "list",
         "show",
         "graph",
+        "lineage",
         "validate",
         "create",
         "run",
         "runs",
         "verify",
+        "deploy",
         "explain",
+        "policy",
         "templates",
         "migrate",
         "schema",
@@ -248,12 +255,19 @@ def create(**options: Any) -> None:
     )
     written = not (options["check"] or options["diff"])
     try:
+        overlay = _overlay(found)
         if options["strict"] and written:
             # What would be a warning afterwards stops the run before anything is changed.
             look = replace(mode, diff=True)
             write(found.files, output, look, root=request.root, warn=warnings.append)
             _refuse_warnings(warnings, options)
+        if overlay is not None and written:
+            # First: without it the DAGs would not run; and not where they would be refused.
+            write(found.files, output, replace(mode, diff=True), root=request.root, warn=_unsaid)
+            overlay.write()
         report = write(found.files, output, mode, root=request.root, warn=warnings.append)
+        if overlay is not None and options["check"]:
+            raise StaleOutputError([overlay.stale()], report)
     except StaleOutputError as error:
         _say_diff(error.report, options)
         summary = _summary(error.report, found, output, diffs=True)
@@ -262,6 +276,8 @@ def create(**options: Any) -> None:
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
     _refuse_warnings(warnings, options)
     if options["diff"]:
+        if overlay is not None:
+            say(overlay.report().diff().removesuffix("\n"), options)
         _say_diff(report, options)
     if options["verify"] and written:
         from dagforge.commands.written import Planned
@@ -269,7 +285,24 @@ def create(**options: Any) -> None:
         _verify([Planned(found.target, found.dags)], output, options, warnings)
     tell(warnings, options, **_summary(report, found, output, diffs=options["diff"]))
     if not options["diff"]:
+        if overlay is not None:
+            say(f"{overlay.report().status:<10} {overlay.label}", options)
         _say_files(report, found, output, options)
+
+
+def _overlay(found: Build) -> Overlay | None:
+    """Return the file of Kedro's catalog that a run changes, None where it changes none."""
+    if found.conf.kedro is None:
+        return None
+    from dagforge.output.overlay import overlay_of
+
+    overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
+    return None if overlay is None or overlay.is_current else overlay
+
+
+def _unsaid(problem: Problem) -> None:
+    """Leave a warning to who looks again."""
+    del problem
 
 
 class DagForgeErrors(DagForgeError):
@@ -474,6 +507,35 @@ def explain(path: str, form: str, **options: Any) -> None:
     click.echo(explain_path(found, path, form))
 
 
+@cli.command()
+@project_options
+@target_options
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@talk_options
+def policy(form: str, **options: Any) -> None:
+    """List the rules in force, where each stands, and the exceptions from them.
+
+    Rules stand in [tool.dagforge.policy] and in the packages that the project extends. `create` and
+    `validate` check them.
+    """
+    from dagforge.build import attempt, read_source
+    from dagforge.commands.policy import policy_text
+    from dagforge.errors import Problems
+    from dagforge.policy.rules import policy_tables, read_rules
+
+    options["every"] = True
+    request = make_request(options)
+    source = read_source(request)
+    problems = Problems()
+    tables = policy_tables(source.project, source.conf.packages)
+    rules = read_rules(tables, source.target, problems)
+    found = attempt(request, render_files=False, source=source)
+    say_more(found, options)
+    click.echo(policy_text(found, rules, form))
+    problems.extend(problem for problem in found.problems if problem.severity == "error")
+    problems.raise_errors(DagForgeError)
+
+
 @cli.command(name="help")
 @click.argument("code", required=False, shell_complete=completing("codes"))
 def help_(code: str | None) -> None:
@@ -583,6 +645,132 @@ def read_command(command: str, like: Request) -> Request:
         raise UsageError.of("bad-header", told) from error
     asked = make_request({**options, "root": like.root})
     return asked if like.conf is None else replace(asked, conf=like.conf)
+
+
+@cli.command()
+@click.argument("url", required=False)
+@project_options
+@click.option(
+    "-o",
+    "--output-dir",
+    "output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the generated files.  [default: dags]",
+)
+@listed(
+    "-p",
+    "--pipeline",
+    "--pipelines",
+    "pipelines",
+    metavar="NAME",
+    shell_complete=completing("pipelines", listed=True),
+    help="Only the files of this pipeline, and nothing else is removed; may be repeated.",
+)
+@click.option("--folder", metavar="DIR", help="Folder for the DAG files below the URL.")
+@click.option("--composer", metavar="ENV", help="Deploy to this Cloud Composer environment.")
+@click.option("--location", metavar="REGION", help="Region of the Composer environment.")
+@click.option(
+    "--composer-project", metavar="ID", help="Google Cloud project of the Composer environment."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Change nothing; print what would change.")
+@click.option(
+    "--unchecked",
+    is_flag=True,
+    help="Deploy the files as they are: do not compile, and do not ask whether they are stale.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what DagForge did not deploy, or what was changed there since; never what "
+    "another project owns.",
+)
+@click.option("--allow-empty", is_flag=True, help="It is meant that no DAG file is left.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for another deployment of this project.",
+)
+@click.option(
+    "--take-over", is_flag=True, help="Do not wait: the other deployment is known to be dead."
+)
+@message_options
+def deploy(url: str | None, **options: Any) -> None:
+    """Bring the generated files to a bucket or folder that Airflow reads DAGs from.
+
+    URL is the DAGs' root: gs://bucket/dags, s3://bucket/dags, az://container/dags, or a folder. It
+    may stand in [tool.dagforge.deploy] instead. What changed is uploaded, what is gone is removed,
+    and nothing that belongs to others is touched.
+
+    \b
+    dagforge deploy gs://acme-composer/dags
+    dagforge deploy gs://acme-composer/dags --env prod --dry-run
+    dagforge deploy --composer analytics --location europe-west1
+    """  # noqa: D301  # click reads the character
+    from dagforge.commands.deploy import Destination, collect, settings_of
+    from dagforge.deploy import DeployMode
+    from dagforge.deploy import deploy as deploy_files
+    from dagforge.deploying.bucket import open_bucket
+    from dagforge.deploying.composer import find_url
+    from dagforge.deploying.lock import Timing
+    from dagforge.reading.project import read_project
+
+    request = make_request(options)
+    project = read_project(request.root)
+    places = ("folder", "composer", "location", "composer_project")
+    given = Destination(url, **{name: options[name] for name in places})
+    settings = settings_of(request, project, given)
+    output = _output(request, project, options)
+    found = collect(
+        request,
+        project,
+        settings,
+        output,
+        short_path(output),
+        read_command=None if options["unchecked"] else read_command,
+        force=options["force"],
+        allow_empty=options["allow_empty"],
+    )
+    warnings = list(found.warnings)
+    _refuse_warnings(warnings, options)
+    bucket = open_bucket(settings.url or find_url(settings))
+    if options["verbose"]:
+        click.echo(f"project {project.name}, environment {found.scope.env}: {bucket.url}", err=True)
+    mode = DeployMode(
+        dry_run=options["dry_run"],
+        take_over=options["take_over"],
+        timing=Timing(wait=options["wait"]),
+    )
+    try:
+        with progress_bar(options, "deploying") as progress:
+            report = deploy_files(
+                found.files, bucket, found.scope, mode, warn=warnings.append, progress=progress
+            )
+    except DagForgeError as error:
+        raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
+    tell(warnings, options, **_deployed(report, options))
+    _say_deployed(report, options)
+
+
+def _deployed(report: DeployReport, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "url": report.url,
+        "dry_run": options["dry_run"],
+        "files": [{"path": file.path, "action": file.action} for file in report.files],
+    }
+
+
+def _say_deployed(report: DeployReport, options: Mapping[str, Any]) -> None:
+    for file in report.files:
+        if file.action != "unchanged" or options["verbose"]:
+            say(f"{file.action:<10} {file.path}", options)
+    actions: tuple[Action, ...] = ("new", "changed", "removed", "unchanged")
+    counts = [f"{report.count(action)} {action}" for action in actions if report.count(action)]
+    would = ", if it were done" if options["dry_run"] else ""
+    say(f"{report.url}: {', '.join(counts) or 'no file'}{would}", options)
 
 
 def _verify(
@@ -719,15 +907,29 @@ def main() -> None:
         elif hasattr(stream, "reconfigure"):
             # A name in any script can be told on any terminal.
             stream.reconfigure(errors="backslashreplace")
-    code = _run(sys.argv[1:])
+    code = run(sys.argv[1:])
     # The process ends: looking through all that is left for cycles would be its longest stage.
     gc.freeze()
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(
+    arguments: Sequence[str],
+    *,
+    name: str = "dagforge",
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> int:
+    """Run a command, report what is wrong with it, and return the exit code.
+
+    Args:
+        arguments: the words after the program's name.
+        name: what the program is called.
+        defaults: values of options that are not given, by command and name.
+    """
     try:
-        code = cli.main(args=list(arguments), prog_name="dagforge", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name=name, standalone_mode=False, default_map=defaults
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except DagForgeError as error:

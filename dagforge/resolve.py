@@ -9,7 +9,6 @@ the layers again, not data carried along.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +35,8 @@ GROUPING_SETTINGS = frozenset({"grouping", "grouping_prefix", "group_names"})
 LITERAL_IS_TEXT = (None, "duration", "date", "schedule", "timezone", "machines")
 GROUPINGS = ("tags", "namespace", "memory", "module", "none")
 FOR_TAGS, FOR_TASKS = "for_tags", "for_tasks"
+EXCEPTIONS = "policy_exceptions"
+"""The setting that says which rules need not be kept, and why."""
 
 
 @frozen
@@ -311,6 +312,7 @@ class Sections:
 
     Attributes:
         by_name: sections of one name, low to high.
+        pipelines: names that sections may have.
         packages: what each package that the project extends has under `default:`, in its order.
         own: what the target itself sets, where a package made it.
         lost: by name, settings of sections that cannot be read as such.
@@ -319,17 +321,28 @@ class Sections:
     by_name: Mapping[str, Sequence[_Section]]
     target: Target
     lost: Mapping[str, frozenset[str]]
+    pipelines: Collection[str] = ()
     packages: tuple[Sequence[_Section], ...] = ()
     own: tuple[Layer, ...] = ()
 
     def layers(self, names: Iterable[str]) -> Iterator[Layer]:
-        """Yield the layers of `default`, that of packages too, and of the sections of `names`."""
+        """Yield the layers of `default`, those of packages too, and of the sections of `names`."""
+        yield from self.package_layers()
+        for name in (DEFAULT_SECTION, *names):
+            yield from _layers_of(self.by_name.get(name, ()))
+
+    def package_layers(self) -> Iterator[Layer]:
+        """Yield the layers of packages."""
         yield from self.own
-        levels = [self.by_name.get(name, ()) for name in (DEFAULT_SECTION, *names)]
-        for section in itertools.chain.from_iterable([*self.packages, *levels]):
-            yield section.layer
-            yield from section.for_tags.values()
-            yield from section.for_tasks.values()
+        for sections in self.packages:
+            yield from _layers_of(sections)
+
+
+def _layers_of(sections: Iterable[_Section]) -> Iterator[Layer]:
+    for section in sections:
+        yield section.layer
+        yield from section.for_tags.values()
+        yield from section.for_tasks.values()
 
 
 def read_sections(
@@ -360,7 +373,7 @@ def read_sections(
         at = target.own.origin / "settings"
         settings = dict(target.own.settings)
         own = (make_layer(settings, at, f"target {target.name}", target, problems),)
-    return Sections(by_name, target, lost, packages, own)
+    return Sections(by_name, target, lost, tuple(pipelines), packages, own)
 
 
 def resolve(

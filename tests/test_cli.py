@@ -14,7 +14,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from dagforge import __version__
-from dagforge.cli import cli, templates
+from dagforge.cli import LAZY, cli, templates
 from dagforge.commands.options import find_root, parse_params
 from dagforge.errors import UsageError
 from tests.projects import AIRFLOW, PIPELINES, Ran, run, write_project
@@ -248,7 +248,7 @@ def test_version(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", *cli.commands, *(f"templates {name}" for name in templates.commands)]
+    "command", ["", *cli.commands, *LAZY, *(f"templates {name}" for name in templates.commands)]
 )
 def test_help_of_every_command(command: str) -> None:
     for option in ("-h", "--help"):

@@ -25,7 +25,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from dagforge.cli import _run
+from dagforge.cli import run as run_command
 
 TABLES = Path(__file__).parent / "robustness"
 PIPELINES = "conf/base/pipelines.yml"
@@ -75,7 +75,7 @@ def run(*arguments: str) -> Ran:
     """Run `dagforge` in this process and folder."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = _run(arguments)
+        code = run_command(arguments)
     return Ran(code, out.getvalue(), err.getvalue())
 
 
@@ -134,6 +134,7 @@ def test_what_is_refused(
     make_project(root, row.files)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if row.preparation:
         PREPARATIONS[row.preparation](root)
     before = snapshot(tmp_path)

@@ -135,7 +135,17 @@ settings_options = with_options(
         shell_complete=completing("groupings"),
         help="Which nodes share a task: tags, namespace, memory, module or none.",
     ),
+    click.option(
+        "--fix-borders",
+        is_flag=True,
+        help="Keep datasets of a Kedro project that live in memory and cross a task's border.",
+    ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
+    click.option(
+        "--conf-source",
+        metavar="PATH",
+        help="The configuration that tasks of a Kedro project read where they run.",
+    ),
     click.option(
         "--params",
         multiple=True,
@@ -321,10 +331,16 @@ def make_request(options: Mapping[str, Any]) -> Request:
     from dagforge.ir import Selection
 
     params = parse_params(options.get("params", ()))
-    for option, name in (("group_by", "grouping"), ("dag_id", "dag_id")):
+    for option, name in (
+        ("group_by", "grouping"),
+        ("dag_id", "dag_id"),
+        ("conf_source", "conf_source"),
+    ):
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
+    if options.get("fix_borders"):
+        params["memory_borders"] = "fix"
     here = working_folder()
     root = options.get("root") or find_root(here)
 
@@ -411,8 +427,8 @@ def say_more(found: Build, options: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
-    """Give what shows progress on a terminal where much is compiled, None elsewhere."""
+def progress_bar(options: Mapping[str, Any], label: str = "compiling") -> Iterator[Progress | None]:
+    """Give what shows progress on a terminal where much is done, None elsewhere."""
     told_to_a_program = options.get("message_format", "text") != "text"
     if options.get("quiet") or told_to_a_program or not sys.stderr.isatty():
         yield None
@@ -423,7 +439,7 @@ def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
         def progress(done: int, of: int) -> None:
             nonlocal bar
             if bar is None and of > STEPS_WITHOUT_BAR:
-                bar = click.progressbar(length=of, label="compiling", file=sys.stderr)
+                bar = click.progressbar(length=of, label=label, file=sys.stderr)
                 stack.enter_context(bar)
             if bar is not None:
                 bar.update(done - bar.pos)

@@ -32,6 +32,7 @@ _KEYS: Mapping[str, type] = {
     "target": str,
     "airflow-version": str,
     "required-version": str,
+    "policy": dict,
 }
 _ENTRY = re.compile(r"(?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*(?P<versions>[~=!<>].*)?")
 _TARGET_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")

@@ -32,6 +32,8 @@ _KEYS: dict[str, type] = {
     "inputs": list,
     "required-version": str,
     "extends": list,
+    "deploy": dict,
+    "policy": dict,
 }
 
 
@@ -66,6 +68,7 @@ class Project:
         inputs: environment variables that `${env:NAME}` may read.
         extends: packages whose settings, templates, targets and policy hold here too.
         policy: the project's own rules, not yet checked.
+        deploy: the table `deploy`, which `deploying/settings.py` checks.
         table: where these keys are.
         kedro: of a Kedro project; None for any other.
     """
@@ -83,6 +86,7 @@ class Project:
     required_version: str | None = None
     extends: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
+    deploy: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
@@ -192,6 +196,7 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         required_version=good.get("required-version"),
         extends=good.get("extends", ()),
         policy=good.get("policy", {}),
+        deploy=good.get("deploy", {}),
         table=origin,
     )
 

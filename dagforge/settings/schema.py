@@ -209,6 +209,7 @@ def _findings(error: ValidationError, target: Target, value: Any) -> Iterator[Fi
 
 
 _PATTERN_FIXES = {
+    r"\S": "say why",
     "^[0-9]+([.][0-9]+)*$": 'write a release such as "10.11"',
     r"^(downstream|upstream|absolute|\w+([.]\w+)+)$": "write downstream, upstream, absolute or an "
     "import path",

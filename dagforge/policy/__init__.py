@@ -1,0 +1,1 @@
+"""Policy: what a project, or the packages that it extends, demand of every DAG."""
