@@ -88,7 +88,7 @@ def test_text_is_that_of_the_real_kedro_airflow(tmp_path: Path) -> None:
     }.items():
         (kedro / file).parent.mkdir(parents=True, exist_ok=True)
         (kedro / file).write_text(text)
-    python = python_of("kedro")
+    python = python_of("kedro-1.7")
     where = "import kedro_airflow; print(kedro_airflow.__file__)"
     package = subprocess.run(
         [str(python), "-c", where], capture_output=True, text=True, check=True
