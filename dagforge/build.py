@@ -349,6 +349,9 @@ def _compile(
         pipeline = select(whole, request.selection)
         check_inputs(pipeline, whole)
     settings = resolve(sections, pipeline, request.params, problems=problems)
+    if request.jinja_file is not None:
+        # Such a template says itself how tasks run, and warns of what they lose.
+        settings = settings.with_default("memory_borders", "allow")
     groups = None
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():

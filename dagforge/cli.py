@@ -199,7 +199,11 @@ def cli(context: click.Context) -> None:
     metavar="DIR",
     help="Folder for the DAG files.  [default: dags]",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 3 when a file is not up to date.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit 3, with a diff, when a file is not up to date.",
+)
 @click.option(
     "--diff",
     is_flag=True,
@@ -265,9 +269,8 @@ def create(**options: Any) -> None:
         if overlay is not None and options["check"]:
             raise StaleOutputError([overlay.stale()], report)
     except StaleOutputError as error:
-        if options["diff"]:
-            _say_diff(error.report, options)
-        summary = _summary(error.report, found, output)
+        _say_diff(error.report, options)
+        summary = _summary(error.report, found, output, diffs=True)
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code, summary) from error
     except OutputError as error:
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
@@ -280,7 +283,7 @@ def create(**options: Any) -> None:
         from dagforge.commands.written import Planned
 
         _verify([Planned(found.target, found.dags)], output, options, warnings)
-    tell(warnings, options, **_summary(report, found, output))
+    tell(warnings, options, **_summary(report, found, output, diffs=options["diff"]))
     if not options["diff"]:
         if overlay is not None:
             say(f"{overlay.report().status:<10} {overlay.label}", options)
@@ -352,14 +355,21 @@ def _output(request: Request, project: Project, options: Mapping[str, Any]) -> P
 def _say_diff(report: WriteReport, options: Mapping[str, Any]) -> None:
     diff = "".join(file.diff() for file in report.files)
     if diff:
+        if options["message_format"] == "github":
+            from dagforge.report import no_commands
+
+            diff = no_commands(diff)
         say(diff.removesuffix("\n"), options)
 
 
-def _summary(report: WriteReport, found: Build, output: Path) -> dict[str, Any]:
+def _summary(report: WriteReport, found: Build, output: Path, *, diffs: bool) -> dict[str, Any]:
     return {
         "target": found.target.name,
         "output": output.as_posix(),
-        "files": [{"path": file.path, "status": file.status} for file in report.files],
+        "files": [
+            {"path": file.path, "status": file.status, **({"diff": file.diff()} if diffs else {})}
+            for file in report.files
+        ],
     }
 
 
@@ -1056,11 +1066,13 @@ def _give_up_stdout() -> None:
 
 def _message_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return how problems are to be told, read without click, which has failed by then."""
-    form = "text"
+    given = {"--message-format": "text"}
     quiet = any(word == "--quiet" or re.fullmatch("-v?qv?", word) for word in arguments)
     for index, word in enumerate(arguments):
-        if word == "--message-format" and index + 1 < len(arguments):
-            form = arguments[index + 1]
-        elif word.startswith("--message-format="):
-            form = word.partition("=")[2]
-    return {"message_format": form, "quiet": quiet}
+        name, equals, value = word.partition("=")
+        if name in ("--message-format", "--project"):
+            given[name] = value if equals else " ".join(arguments[index + 1 : index + 2])
+    options: dict[str, Any] = {"message_format": given["--message-format"], "quiet": quiet}
+    if arguments[:1] != ["import"]:
+        options["root"] = Path(given["--project"]) if "--project" in given else None
+    return options

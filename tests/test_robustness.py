@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from dagforge.cli import run as run_command
@@ -145,7 +146,8 @@ def test_what_is_refused(
         return
     assert says == row.says
     assert ran.exit == row.exit
-    assert ran.out == ""
+    # A check says with a diff what is not up to date.
+    assert ran.out == "" or (ran.exit == 3 and ran.out.startswith("--- "))
     assert ran.exit != 0
     assert snapshot(tmp_path) == before
     assert "[internal]" not in says
@@ -724,7 +726,9 @@ def test_results_as_json(
     assert (ran.exit, ran.err) == (code, NOTE if code == 0 and not arguments else "")
     result = json.loads(ran.out)
     assert result["target"] == "airflow"
-    assert result["files"] == [{"path": "project_etl.py", "status": status}]
+    (file,) = result["files"]
+    assert (file["path"], file["status"]) == ("project_etl.py", status)
+    assert ("diff" in file) == (code == 3 or "--diff" in arguments)
     severities = [problem["severity"] for problem in result["problems"]]
     assert severities.count("warning") == warnings
 
@@ -746,6 +750,15 @@ def test_errors_for_github(project: Path) -> None:
         "'a,b:c%0Ad', and no template reads such a variable%0Afix: put it under `vars:`, or "
         "remove it",
     ]
+
+
+def sarif_schema() -> Any:
+    """Return what validates SARIF 2.1.0; of languages we write none."""
+    schema = json.loads((Path(__file__).parent / "schemas/sarif-2.1.0.json").read_bytes())
+    # "^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$" is no regular expression to every reader.
+    for name in ("run", "toolComponent"):
+        del schema["definitions"][name]["properties"]["language"]["pattern"]
+    return jsonschema_rs.validator_for(schema)
 
 
 @pytest.mark.parametrize(
@@ -770,6 +783,8 @@ def test_sarif(
         "2.1.0",
         "https://json.schemastore.org/sarif-2.1.0.json",
     )
+    assert list(sarif_schema().iter_errors(log)) == []
+    assert not sarif_schema().is_valid({**log, "version": "2.0"})
     (one,) = log["runs"]
     assert one["tool"]["driver"]["name"] == "dagforge"
     rules = [rule["id"] for rule in one["tool"]["driver"]["rules"]]
