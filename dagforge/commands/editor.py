@@ -166,8 +166,12 @@ _PIPELINE: Schema = {
         },
         "select": _SELECT,
         "python": _PYTHON,
+        "kedro": {
+            "$ref": "#/$defs/name",
+            "description": "A pipeline that the Kedro project registers, under another name here.",
+        },
     },
-    "oneOf": [{"required": [key]} for key in ("nodes", "include", "select", "python")],
+    "oneOf": [{"required": [key]} for key in ("nodes", "include", "select", "python", "kedro")],
     "additionalProperties": False,
 }
 
