@@ -69,7 +69,8 @@ def _head(found: Migration) -> str:
 def _note(note: Note) -> str:
     where = f"{note.location}: " if note.at is not None else ""
     head, _, detail = note.message.partition("\n")
-    keep = f"\n  to keep it: {note.keep}" if note.keep else ""
+    verb = "mend" if note.kind == "was wrong" else "keep"
+    keep = f"\n  to {verb} it: {note.keep}" if note.keep else ""
     more = f"\n{detail}" if detail else ""
     return f"{where}{note.kind}: {head} [{note.about}]{more}{keep}"
 
