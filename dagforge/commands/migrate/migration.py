@@ -66,7 +66,8 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     new, reads = new_dags(eased.stages, eased_request, eased)
     pairs, claims, notes = pair_up(setup, eased, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
-    notes += local_env_notes(documents, source.conf.env)
+    if source.conf.kedro is None:
+        notes += local_env_notes(documents, source.conf.env)
     if request.jinja_file is not None or all(file.release for file in setup.files):
         in_use = of_environments(documents, BASE, source.conf.env or DEFAULT_ENV)
         seen = None if request.jinja_file is None else reads

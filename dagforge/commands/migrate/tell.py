@@ -62,7 +62,8 @@ def _head(found: Migration) -> str:
         )
     releases = sorted({file.release or "a template of your own" for file in setup.files})
     of = f", of kedro-airflow {' and '.join(releases)}" if releases else ""
-    env = found.found.conf.env or "base"
+    conf = found.found.conf
+    env = conf.env or (conf.kedro.layers[-1] if conf.kedro is not None else "base")
     return f"{setup.folder}: {counted(len(setup.files), 'DAG file')}{of}; environment {env}"
 
 
