@@ -7,6 +7,7 @@ which looks up line and column only when somebody asks.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -223,6 +224,14 @@ class Problems:
     def warn(self, problem: Problem) -> None:
         """Keep a warning; what stages take as `warn`."""
         self.found.append(replace(problem, severity="warning"))
+
+    @contextlib.contextmanager
+    def kept(self, kind: type[DagForgeError]) -> Iterator[None]:
+        """Keep the problems of an error of this kind, and go on after it."""
+        try:
+            yield
+        except kind as error:
+            self.extend(error.problems)
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Keep all of `problems` as they are."""
