@@ -237,6 +237,14 @@ class Problems:
         """Keep all of `problems` as they are."""
         self.found.extend(problems)
 
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the problems of what is done meanwhile, and go on after it."""
+        try:
+            yield
+        except DagForgeError as error:
+            self.extend(error.problems)
+
     def __iter__(self) -> Iterator[Problem]:
         return iter(self.found)
 
