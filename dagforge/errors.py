@@ -225,14 +225,6 @@ class Problems:
         """Keep a warning; what stages take as `warn`."""
         self.found.append(replace(problem, severity="warning"))
 
-    @contextlib.contextmanager
-    def kept(self, kind: type[DagForgeError]) -> Iterator[None]:
-        """Keep the problems of an error of this kind, and go on after it."""
-        try:
-            yield
-        except kind as error:
-            self.extend(error.problems)
-
     def extend(self, problems: Iterable[Problem]) -> None:
         """Keep all of `problems` as they are."""
         self.found.extend(problems)

@@ -91,7 +91,7 @@ def _check_variants(
         listed = ", ".join(f"{key}={value!r}" for key, value in config.items())
         variant = f"variant {index + 1} ({listed}): "
         found = Problems()
-        with found.kept(LoadError):
+        with found.kept():
             other = _driven(driver, registry, found, config=config, variant=variant)
             changed = [other if each.definition is driver else each for each in driven]
             Reader(definition.name, changed, registry.conf.root, found).parameters()
