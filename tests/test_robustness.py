@@ -133,6 +133,7 @@ def test_what_is_refused(
     make_project(root, row.files)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if row.preparation:
         PREPARATIONS[row.preparation](root)
@@ -286,6 +287,39 @@ def a_folder_is_the_file(root: Path) -> None:
 @preparation
 def a_file_of_somebody_else(root: Path) -> None:
     (root / "dags" / "project_etl.py").write_text("import os\n")
+
+
+@preparation
+def a_generated_file(root: Path) -> None:
+    facts = root / "dagforge.toml"
+    text = facts.read_text() if facts.exists() else ""
+    facts.unlink(missing_ok=True)
+    generated(root)
+    facts.write_text(text)
+
+
+@preparation
+def a_generated_file_without_programs(root: Path) -> None:
+    a_generated_file(root)
+    os.environ["PATH"] = str(root)
+
+
+@preparation
+def a_generated_file_of_one_of_two_pipelines(root: Path) -> None:
+    generated(root)
+    (root / PIPELINES).write_text(ONE_PIPELINE + ONE_PIPELINE.replace("etl:", "more:"))
+
+
+@preparation
+def a_broken_header(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text().replace("#   project", "#   projct"))
+
+
+@preparation
+def a_mistake_made_afterwards(root: Path) -> None:
+    generated(root)
+    (root / SETTINGS).write_text("default: {retires: 3}\n")
 
 
 @preparation
