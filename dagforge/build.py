@@ -35,7 +35,9 @@ from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
+from dagforge.planning.borders import overlay_text
 from dagforge.planning.model import DagPlan
+from dagforge.reading.kedro_conf import overlay_names
 from dagforge.reading.packages import Package, fact_of, find_packages, targets_of
 from dagforge.render import Rendered, Templates, render
 from dagforge.resolve import (
@@ -139,6 +141,17 @@ class Build:
     def dags(self) -> tuple[DagPlan, ...]:
         """The plans, in the order of the registry."""
         return tuple(stages.dag for stages in self.stages)
+
+    @property
+    def overlay(self) -> str:
+        """The file of Kedro's catalog that keeps what tasks hand over; empty where none does.
+
+        A run of some pipelines adds to what is there for others.
+        """
+        kept = {name for dag in self.dags for name in dag.kept}
+        if not self.complete and self.conf.kedro is not None:
+            kept.update(overlay_names(self.conf.env_folder))
+        return overlay_text(kept)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dagforge.deploy import DeployReport
     from dagforge.deploying.decide import Action
     from dagforge.output.files import WriteReport
+    from dagforge.output.overlay import Overlay
     from dagforge.reading.project import Project
 from dagforge.commands.options import (
     completing,
@@ -250,12 +251,19 @@ def create(**options: Any) -> None:
     )
     written = not (options["check"] or options["diff"])
     try:
+        overlay = _overlay(found)
         if options["strict"] and written:
             # What would be a warning afterwards stops the run before anything is changed.
             look = replace(mode, diff=True)
             write(found.files, output, look, root=request.root, warn=warnings.append)
             _refuse_warnings(warnings, options)
+        if overlay is not None and written:
+            # First: without it the DAGs would not run; and not where they would be refused.
+            write(found.files, output, replace(mode, diff=True), root=request.root, warn=_unsaid)
+            overlay.write()
         report = write(found.files, output, mode, root=request.root, warn=warnings.append)
+        if overlay is not None and options["check"]:
+            raise StaleOutputError([overlay.stale()], report)
     except StaleOutputError as error:
         if options["diff"]:
             _say_diff(error.report, options)
@@ -265,6 +273,8 @@ def create(**options: Any) -> None:
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
     _refuse_warnings(warnings, options)
     if options["diff"]:
+        if overlay is not None:
+            say(overlay.report().diff().removesuffix("\n"), options)
         _say_diff(report, options)
     if options["verify"] and written:
         from dagforge.commands.written import Planned
@@ -272,7 +282,24 @@ def create(**options: Any) -> None:
         _verify([Planned(found.target, found.dags)], output, options, warnings)
     tell(warnings, options, **_summary(report, found, output))
     if not options["diff"]:
+        if overlay is not None:
+            say(f"{overlay.report().status:<10} {overlay.label}", options)
         _say_files(report, found, output, options)
+
+
+def _overlay(found: Build) -> Overlay | None:
+    """Return the file of Kedro's catalog that a run changes, None where it changes none."""
+    if found.conf.kedro is None:
+        return None
+    from dagforge.output.overlay import overlay_of
+
+    overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
+    return None if overlay is None or overlay.is_current else overlay
+
+
+def _unsaid(problem: Problem) -> None:
+    """Leave a warning to who looks again."""
+    del problem
 
 
 class DagForgeErrors(DagForgeError):
@@ -870,15 +897,29 @@ def main() -> None:
         elif hasattr(stream, "reconfigure"):
             # A name in any script can be told on any terminal.
             stream.reconfigure(errors="backslashreplace")
-    code = _run(sys.argv[1:])
+    code = run(sys.argv[1:])
     # The process ends: looking through all that is left for cycles would be its longest stage.
     gc.freeze()
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(
+    arguments: Sequence[str],
+    *,
+    name: str = "dagforge",
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> int:
+    """Run a command, report what is wrong with it, and return the exit code.
+
+    Args:
+        arguments: the words after the program's name.
+        name: what the program is called.
+        defaults: values of options that are not given, by command and name.
+    """
     try:
-        code = cli.main(args=list(arguments), prog_name="dagforge", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name=name, standalone_mode=False, default_map=defaults
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except DagForgeError as error:

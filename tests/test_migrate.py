@@ -352,6 +352,37 @@ def test_a_single_pipeline_keeps_the_dag_id_that_all_of_them_had(project: Projec
     }
 
 
+def test_runs_that_overwrite_each_other_hide_nothing_else(project: Project) -> None:
+    root = project("0.11.0", {"conf/base/airflow.yml": AIRFLOW})
+    ran = run("migrate", "--write")
+    assert ran.code == 1
+    assert "conf/base/airflow.yml:4:20: error: runs of '__default__' at once would" in ran.err
+    assert "nothing is written while there are errors" in ran.err
+    assert not (root / SETTINGS).exists()
+    assert "task_id_style: kedro-airflow  # task_ids as they were" in ran.out
+    assert report()["dags"][1]["dag_id"] == {
+        "old": "space-flights",
+        "now": "space-flights",
+        "kept": "space-flights",
+    }
+
+
+def test_a_pipeline_that_does_not_compile_keeps_its_dag_id(project: Project) -> None:
+    broken = PIPELINES.replace("include: [data_processing, data_science]", "include: [nothing]")
+    project("0.11.0", {**ONE_RUN, "conf/base/pipelines.yml": broken})
+    found = report()
+    assert found["settings"] == {"default": {"task_id_style": "kedro-airflow"}}
+    assert told(found, "file") == [
+        "airflow_dags/space_flights_dag.py:30:12: stays: pipeline '__default__' does not compile, "
+        "so this file is not compared"
+    ]
+    assert told(found, "dag_id") == [
+        "airflow_dags/space_flights_data_science_dag.py:30:12: was wrong: dag_id 'space-flights' "
+        "is that of airflow_dags/space_flights_dag.py too, of which Airflow kept one; it stays "
+        "with pipeline '__default__', and this DAG is 'space-flights-data-science' now"
+    ]
+
+
 def test_what_kedro_airflow_set_by_itself_is_kept(project: Project) -> None:
     root = project(
         None,
@@ -681,6 +712,17 @@ def test_files_of_others_and_of_dagforge_are_left_alone(project: Project) -> Non
     assert told(found, "file") == [
         "airflow_dags/old_dag.py:3:10: changes: there is no pipeline 'gone' any more; nothing "
         "takes this file's place"
+    ]
+
+
+def test_files_of_other_projects_are_left_alone(project: Project) -> None:
+    text = (DAGS / "0.11.0/space_flights_dag.py").read_text()
+    project("0.11.0", {"airflow_dags/a_dag.py": text.replace("space_flights", "moon"), **ONE_RUN})
+    found = report()
+    assert len(found["dags"]) == 2
+    assert told(found, "file") == [
+        "airflow_dags/a_dag.py:None:None: stays: this file is of the package 'moon', and is left "
+        "alone"
     ]
 
 

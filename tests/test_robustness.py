@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from dagforge.cli import _run
+from dagforge.cli import run as run_command
 
 TABLES = Path(__file__).parent / "robustness"
 PIPELINES = "conf/base/pipelines.yml"
@@ -74,7 +74,7 @@ def run(*arguments: str) -> Ran:
     """Run `dagforge` in this process and folder."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = _run(arguments)
+        code = run_command(arguments)
     return Ran(code, out.getvalue(), err.getvalue())
 
 

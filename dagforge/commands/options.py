@@ -135,7 +135,17 @@ settings_options = with_options(
         shell_complete=completing("groupings"),
         help="Which nodes share a task: tags, namespace, memory, module or none.",
     ),
+    click.option(
+        "--fix-borders",
+        is_flag=True,
+        help="Keep datasets of a Kedro project that live in memory and cross a task's border.",
+    ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
+    click.option(
+        "--conf-source",
+        metavar="PATH",
+        help="The configuration that tasks of a Kedro project read where they run.",
+    ),
     click.option(
         "--params",
         multiple=True,
@@ -321,10 +331,16 @@ def make_request(options: Mapping[str, Any]) -> Request:
     from dagforge.ir import Selection
 
     params = parse_params(options.get("params", ()))
-    for option, name in (("group_by", "grouping"), ("dag_id", "dag_id")):
+    for option, name in (
+        ("group_by", "grouping"),
+        ("dag_id", "dag_id"),
+        ("conf_source", "conf_source"),
+    ):
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
+    if options.get("fix_borders"):
+        params["memory_borders"] = "fix"
     here = working_folder()
     root = options.get("root") or find_root(here)
 

@@ -8,7 +8,7 @@ from typing import Final
 from dagforge.errors import Problem, SourceLocation
 from dagforge.output.files import RenderedFile, WriteMode
 from dagforge.output.folder import Folder
-from dagforge.output.judge import Fate, LeftOver
+from dagforge.output.judge import Fate, LeftOver, Rival
 from dagforge.output.manifest import (
     Ids,
     Manifest,
@@ -190,3 +190,15 @@ def left_over_problem(left_over: LeftOver, folder: Folder, mode: WriteMode) -> P
     if mode.prune and mode.complete:
         fix = "it was edited by hand and git does not hold the edit: delete it, or use --force"
     return Problem("left-over", message, folder.at(left_over.found.path), fix)
+
+
+def rival_problem(rival: Rival, folder: Folder) -> Problem:
+    """Return what is said of a file of somebody else that has a DAG of ours."""
+    return Problem(
+        "same-dag-id",
+        f"this file, which DagForge did not make, has the DAG '{rival.dag_id}' too, which is in "
+        f"'{folder.label_of(rival.ours.path)}': Airflow shows now the one, now the other",
+        folder.at(rival.path),
+        "remove it, or give the pipeline another dag_id",
+        "warning",
+    )

@@ -74,6 +74,8 @@ def migrate(dags: Path | None, write: bool, **options: Any) -> None:
     else:
         tell(problems, options)
         click.echo(as_text(found, verbose=options["verbose"], written=written))
+    if wrong and write:
+        click.echo("nothing is written while there are errors", err=True)
     if wrong:
         raise click.exceptions.Exit(1)
 

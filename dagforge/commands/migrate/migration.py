@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from dagforge.build import Request, attempt, read_source
+from dagforge.build import Build, Request, Source, attempt, read_source
 from dagforge.commands.migrate.arguments import compare_arguments
 from dagforge.commands.migrate.ids import old_ids, settings_for_tasks
 from dagforge.commands.migrate.model import Migration, Note, OldSetup, Setting
@@ -20,7 +20,7 @@ from dagforge.commands.migrate.pairs import (
     pair_up,
     rows_of,
 )
-from dagforge.commands.migrate.proposal import settings_for_dag_ids, settle
+from dagforge.commands.migrate.proposal import owners, settings_for_dag_ids, settle
 from dagforge.commands.migrate.settings_files import (
     local_env_notes,
     read_settings_files,
@@ -50,30 +50,31 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     request = _in_env(replace(request, every=True, pipelines=()), setup)
     source = read_source(request)
     found = attempt(request, render_files=request.jinja_file is not None, source=source)
+    request, found = _one_run_at_a_time(request, found, source)
     documents, unread = read_settings_files(source.conf.folder, request.root)
     told = {str(problem): problem for problem in (*found.problems, *unread)}
     found = replace(found, problems=tuple(told.values()))
 
     new, reads = new_dags(found.stages, request, found)
-    pairs, notes = pair_up(setup, found, source.pipelines, new)
+    pairs, claims, notes = pair_up(setup, found, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
     notes += local_env_notes(documents, source.conf.env)
     seen = None if request.jinja_file is None else reads
     notes += settings_notes(documents, source.target, seen)
     olds = [old_ids(pair.old, pair.stages.pipeline, pair.new) for pair in pairs]
-    keep = settings_for_dag_ids(pairs, new)
+    owner_of = owners(claims)
+    keep = settings_for_dag_ids(owner_of, new)
     for pair, old in zip(pairs, olds, strict=True):
         differ, values = compare_arguments(pair)
         notes += [*pair_notes(pair, old), *differ]
         of_tasks = settings_for_tasks(pair, old)
         keep += [Setting(pair.pipeline, name, of_tasks[name], _WHY[name]) for name in of_tasks]
         keep += values
-    proposal = settle(keep, pairs, new, source, request)
+    proposal = settle(keep, pairs, new, found, source, request)
     notes += proposal.notes
     rows = tuple(rows_of(pair, old, proposal.kept) for pair, old in zip(pairs, olds, strict=True))
-    owner_of = {each.kept: each.pair for each in rows}
     for each in rows:
-        notes += id_notes(each, owner_of.get(each.pair.old.dag_id))
+        notes += id_notes(each, owner_of)
     return Migration(
         found,
         setup,
@@ -94,6 +95,20 @@ def _in_env(request: Request, setup: OldSetup) -> Request:
     if request.env is not None or setup.env in (None, "local"):
         return request
     return replace(request, env=setup.env) if (conf / str(setup.env)).is_dir() else request
+
+
+def _one_run_at_a_time(request: Request, found: Build, source: Source) -> tuple[Request, Build]:
+    """Return the request and its result with one run at a time where more are refused.
+
+    kedro-airflow let runs overwrite each other's data, three at once when nobody said otherwise.
+    That is told as the error that it is, and hides nothing else.
+    """
+    if not any(problem.code == "shared-path" for problem in found.problems):
+        return request, found
+    request = replace(request, params={"max_active_runs": 1, **request.params})
+    again = attempt(request, render_files=request.jinja_file is not None, source=source)
+    told = {str(problem): problem for problem in (*found.problems, *again.problems)}
+    return request, replace(again, problems=tuple(told.values()))
 
 
 def _command(request: Request) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagforge.build import attempt
 from dagforge.commands.migrate.insert import inserted, snippet
-from dagforge.commands.migrate.model import NewDag, Note, Pair, Proposal, Setting
+from dagforge.commands.migrate.model import Claim, NewDag, Note, Pair, Proposal, Setting
 from dagforge.commands.migrate.pairs import new_dags
 from dagforge.conf import BASE, Document, read_yaml, shown_path
 from dagforge.errors import DagForgeError, Origin, SourceLocation
@@ -18,32 +18,36 @@ from dagforge.planning.names import slug
 from dagforge.resolve import DEFAULT_SECTION
 
 if TYPE_CHECKING:
-    from dagforge.build import Request, Source
+    from dagforge.build import Build, Request, Source
 
 FAMILY = "dagforge"
 _NAMES = ("dagforge.yml", "dagforge.yaml")
 
 
-def settings_for_dag_ids(pairs: Sequence[Pair], new: Mapping[str, NewDag]) -> list[Setting]:
+def owners(claims: Sequence[Claim]) -> dict[str, Claim]:
+    """Return which pipeline keeps each dag_id: of several `__default__`, else the first."""
+    owner_of: dict[str, Claim] = {}
+    for claim in sorted(claims, key=lambda claim: claim.pipeline != DEFAULT_PIPELINE):
+        if claim.dag_id:
+            owner_of.setdefault(claim.dag_id, claim)
+    return owner_of
+
+
+def settings_for_dag_ids(owner_of: Mapping[str, Claim], new: Mapping[str, NewDag]) -> list[Setting]:
     """Return the dag_ids that keep the history of the old DAGs, one pipeline an id.
 
-    Of several pipelines with one dag_id `__default__` keeps it, else the first. A pipeline without
-    a history under its id gives way to one that has it.
+    A pipeline without a history under its id gives way to one that has it.
     """
-    owner_of: dict[str, str] = {}
-    for pair in sorted(pairs, key=lambda pair: pair.pipeline != DEFAULT_PIPELINE):
-        if pair.old.dag_id:
-            owner_of.setdefault(pair.old.dag_id, pair.pipeline)
+    keepers = {claim.pipeline for claim in owner_of.values()}
     keep = []
     for name, dag in new.items():
         for dag_id, owner in owner_of.items():
-            if name == owner and dag.dag_id != dag_id:
+            if name == owner.pipeline and dag.dag_id != dag_id:
                 why = "Airflow has its history under this id"
                 keep.append(Setting(name, "dag_id", dag_id, why))
-            elif dag.dag_id == dag_id and name not in (owner, *owner_of.values()):
-                other = f"{dag_id}-{slug(name)}"
-                why = f"'{dag_id}' has the history of {owner}"
-                keep.append(Setting(name, "dag_id", other, why))
+            elif dag.dag_id == dag_id and name not in keepers:
+                why = f"'{dag_id}' has the history of {owner.pipeline}"
+                keep.append(Setting(name, "dag_id", f"{dag_id}-{slug(name)}", why))
     return keep
 
 
@@ -126,6 +130,7 @@ def settle(
     keep: Sequence[Setting],
     pairs: Sequence[Pair],
     new: Mapping[str, NewDag],
+    found: Build,
     source: Source,
     request: Request,
 ) -> Proposal:
@@ -142,7 +147,7 @@ def settle(
             return Proposal(tuple(placed), file, None, "", new, tuple(notes))
         trial = pasted.encode() if text is None else text
         try:
-            kept = _kept_dags(trial, source, request)
+            kept = _kept_dags(trial, found, source, request)
             return Proposal(tuple(placed), file, text, pasted, kept, tuple(notes))
         except DagForgeError as error:
             refused = {
@@ -170,15 +175,20 @@ def _rank(setting: Setting) -> int:
     return {"dag_id": 2, "grouping": 1, "group_names": 1, "task_id_style": 1}.get(setting.name, 0)
 
 
-def _kept_dags(text: bytes, source: Source, request: Request) -> dict[str, NewDag]:
+def _kept_dags(text: bytes, found: Build, source: Source, request: Request) -> dict[str, NewDag]:
     """Return the DAGs as they are with a changed settings file.
 
     Raises:
-        DagForgeError: the changed settings are refused.
+        DagForgeError: the changed settings are refused; what was wrong before does not count.
     """
     conf = source.conf.with_settings(FAMILY, settings_file(source), text)
     built = attempt(request, render_files=False, source=replace(source, conf=conf))
-    built.raise_errors()
+    before = {str(problem) for problem in found.problems}
+    wrong = [
+        each for each in built.problems if each.severity == "error" and str(each) not in before
+    ]
+    if wrong:
+        raise DagForgeError(wrong)
     return new_dags(built.stages, request, built)[0]
 
 

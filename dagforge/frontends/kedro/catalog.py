@@ -13,6 +13,7 @@ from typing import Any
 from dagforge.errors import LoadError, Origin, Problem, Problems
 from dagforge.frontends.catalog import is_persisted, parameter_names
 from dagforge.frontends.words import shown, wrong_type
+from dagforge.frozen import frozen
 from dagforge.ir import Dataset
 from dagforge.reading.kedro_conf import KedroConf
 from dagforge.reading.kedro_project import silence
@@ -36,7 +37,7 @@ class KedroCatalog:
     parameters: frozenset[str]
     _entries: Mapping[str, Any]
     _resolver: Any
-    _transcoded: Mapping[str, tuple[str, ...]]
+    _used: _Used
     _found: dict[str, Dataset | None] = field(default_factory=dict)
 
     @property
@@ -51,14 +52,22 @@ class KedroCatalog:
         lives in memory when one of its entries does.
         """
         if name not in self._found:
-            found = [self._find(full) for full in self._transcoded.get(name, (name,))]
-            datasets = [dataset for dataset in found if dataset is not None]
-            if len(datasets) < len(found):
-                self._found[name] = None
-            else:
-                worst = min(datasets, key=lambda dataset: dataset.persisted)
-                self._found[name] = replace(worst, name=name)
+            formats = self._used.formats.get(name)
+            self._found[name] = (
+                self._find(name) if formats is None else self._in_formats(name, formats)
+            )
         return self._found[name]
+
+    def _in_formats(self, name: str, formats: tuple[str, ...]) -> Dataset | None:
+        found = {full: self._find(full) for full in formats}
+        declared = [dataset for dataset in found.values() if dataset is not None]
+        if len(declared) < len(found) and name not in self._used.written:
+            return None
+        for full, dataset in found.items():
+            if dataset is None or not dataset.persisted:
+                at = self.conf.origin(_CATALOG, full)
+                return Dataset(name, at, persisted=False, formats=formats)
+        return replace(declared[0], name=name, formats=formats)
 
     def _find(self, full: str) -> Dataset | None:
         with silence():
@@ -73,14 +82,14 @@ class KedroCatalog:
         while not any(key in inner for key in _PATHS) and isinstance(inner.get("dataset"), dict):
             inner = inner["dataset"]
         path = next((inner[key] for key in _PATHS if isinstance(inner.get(key), str)), None)
-        kind = entry.get("type")
+        kind, persisted = entry.get("type"), is_persisted(entry)
         own = (entry.get("metadata") or {}).get("dagforge") or {}
         return Dataset(
             name=full,
             origin=self.conf.origin(_CATALOG, self._entry_of(full)),
-            persisted=is_persisted(entry),
-            uri=path,
-            format=kind if isinstance(kind, str) else getattr(kind, "__qualname__", None),
+            persisted=persisted,
+            uri=path if persisted else None,
+            format=str(kind) if persisted else None,
             shared=bool(own.get("shared")),
             versioned=bool(inner.get("versioned") or entry.get("versioned")),
         )
@@ -107,7 +116,7 @@ def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     except LoadError as error:
         problems.extend(error.problems)
     try:
-        entries = conf.values(_CATALOG)
+        entries = conf.catalog()
     except LoadError as error:
         problems.extend(error.problems)
     good = {}
@@ -122,7 +131,7 @@ def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     resolver = _resolver(good, conf, problems)
     found = tuple(problems.found)
     names = frozenset(parameter_names(_with_text_keys(parameters)))
-    return KedroCatalog(conf, found, names, good, resolver, _transcoded(conf))
+    return KedroCatalog(conf, found, names, good, resolver, _used(conf))
 
 
 def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> Any:
@@ -145,20 +154,31 @@ def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> A
             return resolver({})
 
 
-def _transcoded(conf: KedroConf) -> dict[str, tuple[str, ...]]:
-    """Return the full names, with `@`, of the datasets that are known in several formats."""
+@frozen
+class _Used:
+    """The datasets of the project's nodes, without what follows `@` in their names.
+
+    Attributes:
+        formats: the full names of those that are known in several formats.
+        written: those that a node writes.
+    """
+
+    formats: Mapping[str, tuple[str, ...]]
+    written: frozenset[str]
+
+
+def _used(conf: KedroConf) -> _Used:
     pipelines, _ = conf.project.pipelines()
-    full = {
-        name
-        for pipeline in pipelines.values()
-        for node in getattr(pipeline, "nodes", ())
-        for name in (*node.inputs, *node.outputs)
-        if "@" in name
-    }
-    found: dict[str, set[str]] = {}
-    for name in full:
-        found.setdefault(name.partition("@")[0], set()).add(name)
-    return {name: tuple(sorted(names)) for name, names in found.items()}
+    nodes = [node for each in pipelines.values() for node in getattr(each, "nodes", ())]
+    written = {name for node in nodes for name in node.outputs}
+    names = {name for node in nodes for name in node.inputs} | written
+    formats: dict[str, list[str]] = {}
+    for name in sorted(name for name in names if "@" in name):
+        formats.setdefault(name.partition("@")[0], []).append(name)
+    return _Used(
+        {name: tuple(full) for name, full in formats.items()},
+        frozenset(name.partition("@")[0] for name in written),
+    )
 
 
 def _without_credentials(value: Any) -> Any:
