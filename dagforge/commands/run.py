@@ -71,7 +71,7 @@ store_option = click.option(
 @click.option("--contract", hidden=True, help="What the DAG expects of the task.")
 @click.option("--structure", hidden=True, help="Hash of the plan that the DAG was made from.")
 def run(pipeline: str, **options: Any) -> None:
-    r"""Run a pipeline on this machine, task by task as in production.
+    """Run a pipeline on this machine, task by task as in production.
 
     \b
     dagforge run data_science                     every task, each in its own process
@@ -80,7 +80,7 @@ def run(pipeline: str, **options: Any) -> None:
     dagforge run data_science --resume            go on where the last run stopped
 
     A generated task starts the same command with --task, and then runs its own nodes only.
-    """
+    """  # noqa: D301  # click reads the character
     if options["task"] is not None:
         _run_task(pipeline, options)
     else:

@@ -86,7 +86,7 @@ def judge(
 ) -> Fate:
     """Compare a file that should be with the one that is there.
 
-    `stale` and `missing` are free to be written; `edited`, `foreign` and `owned` are not.
+    `stale`, `conflict` and `missing` are free to be written, the others are not.
     """
     if found is None:
         return Fate(file, real, found, "missing")
@@ -110,6 +110,8 @@ def verdict_on(
     theirs, wanted = found.header.manifest, read_manifest(file.text)
     if theirs is not None and not _may_replace(file, theirs, files, mode):
         return "owned"
+    if found.is_in_conflict(program):
+        return "conflict"
     is_wanted = (
         program is not None
         and wanted is not None
