@@ -230,13 +230,17 @@ def build(
     return found
 
 
-def read_source(request: Request) -> Source:
+def read_source(request: Request, *, any_version: bool = False) -> Source:
     """Return the files that `request` is about.
+
+    Args:
+        request: what is asked for.
+        any_version: take a project that wants another DagForge; nothing is written then.
 
     Raises:
         DagForgeError: they cannot be read, or there is no such target.
     """
-    project = read_project(request.root)
+    project = read_project(request.root, any_version=any_version)
     packages = find_packages(project)
     target = _target(request, project, packages)
     conf = read_conf(
@@ -352,7 +356,7 @@ def _compile(
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
             try:
-                groups = group(pipeline, settings.grouping(), whole)
+                groups = group(pipeline, settings.grouping(pipeline.grouping), whole)
             except PipelineError as error:
                 unplanned.append(Unplanned(pipeline, settings, error))
                 raise
