@@ -17,10 +17,11 @@ from tests.real.airflow_home import make_airflow
 from tests.real.environments import python_of
 from tests.real.kedro_project import copy_example, ran, results, variables
 from tests.real.pod_api import Image, PodApi, kubeconfig, serving
-from tests.real.run_project import install
+from tests.real.prefect_environment import ask, server
+from tests.real.run_project import install, program
 from tests.real.test_run_pods import s3
 
-__all__ = ["s3"]
+__all__ = ["s3", "server"]
 
 NAME = "spaceflights"
 MODEL = ("split_data_node", "train_model_node", "evaluate_model_node")
@@ -232,3 +233,23 @@ def test_pods_run_kedro_with_all_data_in_a_bucket(packages: Path, s3: str, tmp_p
         f"active_modelling.{each}" for each in ("X_train", "X_test", "y_train", "y_test")
     }
     assert all(uri.startswith(f"s3://{NAME}/store/") and run_id in uri for uri in split.values())
+
+
+def test_a_flow_runs_the_nodes(server: str, packages: Path, tmp_path: Path) -> None:
+    root = copy_example(tmp_path, "1.7")
+    dagforge(root, "1.7", packages, "create", "-p", "data_processing", "--target", "prefect")
+    [file] = (root / "dags").iterdir()
+    programs = program(tmp_path / "bin", python_of("kedro-1.7"), packages)
+    own = variables(DAGFORGE_PROJECT=str(root), DAGFORGE_STORE_URL=str(tmp_path / "store"))
+    own["PATH"] = f"{programs}:{own['PATH']}"
+    (tmp_path / "home").mkdir()
+    runs = [{"file": str(file), "environment": {}}]
+    [said] = ask("prefect_run.py", {"runs": runs}, tmp_path / "home", server, **own)
+    assert said["state"]["type"] == "COMPLETED", said
+    expected = plain(tmp_path, "1.7")
+    found = results(root)
+    assert found == {name: expected[name] for name in found}
+    assert len(found) == 3
+    place = RunPlace(NAME, None, f"{NAME}-data-processing", said["run_id"])
+    tasks = {name: GROUPED[name] for name in list(GROUPED)[:3]}
+    check_lineage(records(str(tmp_path / "store"), place, tasks))
