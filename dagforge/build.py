@@ -230,13 +230,17 @@ def build(
     return found
 
 
-def read_source(request: Request) -> Source:
+def read_source(request: Request, *, any_version: bool = False) -> Source:
     """Return the files that `request` is about.
+
+    Args:
+        request: what is asked for.
+        any_version: take a project that wants another DagForge; nothing is written then.
 
     Raises:
         DagForgeError: they cannot be read, or there is no such target.
     """
-    project = read_project(request.root)
+    project = read_project(request.root, any_version=any_version)
     packages = find_packages(project)
     target = _target(request, project, packages)
     conf = read_conf(
@@ -345,6 +349,9 @@ def _compile(
         pipeline = select(whole, request.selection)
         check_inputs(pipeline, whole)
     settings = resolve(sections, pipeline, request.params, problems=problems)
+    if request.jinja_file is not None:
+        # Such a template says itself how tasks run, and warns of what they lose.
+        settings = settings.with_default("memory_borders", "allow")
     groups = None
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():

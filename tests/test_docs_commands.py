@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs_pages import PROJECT, run_page
 
-PAGES = ["README.md", "docs/ci.md", "docs/deploy.md"]
+PAGES = ["README.md", "docs/ci.md", "docs/deploy.md", "docs/diff.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)

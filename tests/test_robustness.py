@@ -26,6 +26,7 @@ import jsonschema_rs
 import pytest
 
 from dagforge.cli import run as run_command
+from tests.git_projects import commit, git
 
 TABLES = Path(__file__).parent / "robustness"
 PIPELINES = "conf/base/pipelines.yml"
@@ -385,6 +386,59 @@ def a_kedro_template_that_cannot_be_read(root: Path) -> None:
 @preparation
 def a_kedro_template_that_is_no_text(root: Path) -> None:
     (root / "dag.j2").write_bytes(b"x = 1\n\xff")
+
+
+@preparation
+def a_git_repository(root: Path) -> None:
+    commit(root)
+    git(root, "branch", "conf")
+
+
+@preparation
+def a_git_repository_without_commits(root: Path) -> None:
+    git(root, "init", "--quiet")
+
+
+@preparation
+def a_git_repository_with_two_roots(root: Path) -> None:
+    commit(root)
+    git(root, "checkout", "--quiet", "--orphan", "orphan")
+    commit(root, "begin again")
+    git(root, "checkout", "--quiet", "main")
+
+
+def wrong_settings(root: Path, text: str) -> None:
+    """Commit settings, and take them back."""
+    (root / SETTINGS).write_text(text, encoding="utf-8")
+    commit(root)
+    (root / SETTINGS).unlink()
+
+
+@preparation
+def a_commit_that_is_wrong(root: Path) -> None:
+    wrong_settings(root, "default: {retries: many, owner: 5}\n")
+
+
+@preparation
+def a_commit_that_cannot_be_read(root: Path) -> None:
+    wrong_settings(root, "default: [\n")
+
+
+@preparation
+def two_states_that_are_wrong(root: Path) -> None:
+    wrong_settings(root, "default: {retries: many}\n")
+    (root / SETTINGS).write_text("default:\n  retries: few\n", encoding="utf-8")
+
+
+@preparation
+def a_generated_file(root: Path) -> None:
+    generated(root)
+
+
+@preparation
+def a_generated_file_with_a_syntax_error(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text(encoding="utf-8").replace("with DAG(", "with DAG(("))
 
 
 # --- what happens to a process

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -205,21 +204,11 @@ template_options = with_options(
 )
 
 
-_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
-
-
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds a project, else `start`."""
-    for folder in (start, *start.parents):
-        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-            return folder
-        pyproject = folder / "pyproject.toml"
-        try:
-            if pyproject.is_file() and _TABLES.search(pyproject.read_bytes()):
-                return folder
-        except OSError:
-            continue
-    return start
+    from dagforge.reading.project import holds_project
+
+    return next((each for each in (start, *start.parents) if holds_project(each)), start)
 
 
 def parse_params(texts: Iterable[str]) -> dict[str, Any]:
