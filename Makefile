@@ -7,8 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
 LOCKS := tests/real/requirements
-TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 prefect kedro kedro-0.19 kedro-1.7
-MEASURED := airflow-3.3 kedro kedro-1.7 dag-factory
+TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 prefect kedro-0.19 kedro-1.7
+MEASURED := airflow-3.3 kedro-1.7 dag-factory
 ENVIRONMENTS := $(sort $(TESTED) $(MEASURED))
 
 UV := .venvs/uv/bin/uv
@@ -47,14 +47,14 @@ check: .venv/.installed ## Formatting, lint, types, layers, unit and golden test
 wheel: .venv/.installed ## Build the wheel and use it in an empty environment, away from the checkout
 	$(BIN)/pytest -q tests/test_wheel.py
 
-real: .venv/.installed $(TESTED:%=.venvs/%/.installed) ## Load and run what is generated in every real Airflow and in Prefect
+real: .venv/.installed .venvs/browser/.installed $(TESTED:%=.venvs/%/.installed) ## Load and run what is generated in every real Airflow and in Prefect
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal tests/real
 
 ##@ Develop
 
 golden: .venv/.installed ## Rewrite what tests/cases expects and what docs/ shows; review the diff like code
 	$(BIN)/pytest -q -n $(JOBS) tests/test_cases.py --golden
-	$(BIN)/pytest -q tests/test_docs.py tests/test_error_pages.py --golden
+	$(BIN)/pytest -q tests/test_docs.py tests/test_docs_graph.py tests/test_error_pages.py --golden
 
 format: .venv/.installed ## Format and mend what ruff can
 	$(BIN)/ruff format $(wildcard $(SOURCES))
@@ -71,6 +71,8 @@ lock: $(UV) ## Resolve every lock file again, to the newest versions that its .i
 	$(call compile,$(LOCKS)/demo.txt,pyproject.toml --extra run --group demo)
 	$(call compile,$(LOCKS)/oldest.txt,pyproject.toml --resolution lowest-direct)
 	$(call compile,$(LOCKS)/dev.txt,pyproject.toml --extra run --group dev)
+	cd $(NODE) && npm install --package-lock-only --omit-lockfile-registry-resolved \
+		--no-audit --no-fund --loglevel error
 
 clean: ## Remove what make made
 	rm -rf .venv .venvs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -108,6 +110,18 @@ $(UV):
 
 $(ENVIRONMENTS:%=.venvs/%/.installed): .venvs/%/.installed: $(LOCKS)/%.txt | $(UV)
 	$(call install,.venvs/$*,$(REAL_PYTHON),$<,3.10 to 3.12)
+	@touch $@
+
+# Node's packages, a Chromium among them, which is unpacked before several tests start it at once.
+NODE := tests/real/browser
+.venvs/browser/.installed: $(NODE)/package.json $(NODE)/package-lock.json
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || \
+		{ echo "the pictures are looked at with Node 20 or newer: install nodejs and npm" >&2; exit 1; }
+	@echo "installing $(NODE)/package-lock.json into .venvs/browser"
+	@mkdir -p .venvs/browser
+	@cp $^ .venvs/browser
+	@cd .venvs/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@DAGFORGE_BROWSER=$(abspath .venvs/browser) node $(NODE)/browser.mjs --unpack
 	@touch $@
 
 .PHONY: demo test check wheel real golden format bench environments lock clean help

@@ -14,11 +14,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Command, Comparison, Cost, FailedError, compare, median
-from benchmarks.others import read_answer, write_by_hand, write_for_dag_factory, write_kedro_project
+from benchmarks.others import (
+    read_answer,
+    write_by_hand,
+    write_for_dag_factory,
+    write_kedro_namespaces,
+    write_kedro_project,
+)
 from benchmarks.projects import write_project
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +36,23 @@ import pathlib, sys, yaml
 for file in sorted(pathlib.Path(sys.argv[1]).rglob("*.yml")):
     yaml.load(file.read_bytes(), Loader=yaml.CLoader)
 """
+# What of Kedro and the project no compiler can do without: pipelines and configuration, in
+# silence, and like DagForge without the garbage collector.
+LOAD_KEDRO = """\
+import gc, pathlib
+gc.disable()
+from kedro.framework.startup import bootstrap_project
+bootstrap_project(pathlib.Path.cwd())
+from kedro.framework.project import pipelines, settings
+loader = settings.CONFIG_LOADER_CLASS("conf", **settings.CONFIG_LOADER_ARGS)
+loader.config_patterns["airflow"] = ["airflow*"]
+for kind in ("catalog", "parameters", "airflow"):
+    loader.get(kind)
+for pipeline in pipelines.values():
+    pipeline.nodes
+"""
+SILENT = "disable_existing_loggers: false\nversion: 1\n"
+AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
 PODS = ("--target", "airflow-k8s")
 
 
@@ -51,9 +75,34 @@ class Bench:
         prepare = partial(shutil.rmtree, project / "dags", ignore_errors=True) if fresh else None
         return Command("dagforge create", words, project, self.variables, prepare or (lambda: None))
 
+    def dagforge(self, project: Path, command: str, *options: str) -> Command:
+        """Return a command that only prints."""
+        words = [DAGFORGE, command, "--quiet", *options]
+        return Command(f"dagforge {command}", words, project, self.variables)
+
     def python(self, name: str, *arguments: str | Path) -> Command:
         """Return a run of this interpreter."""
         return Command(name, [sys.executable, *arguments], self.folder, self.variables)
+
+    def kedro(self, project: Path, *arguments: str) -> Command:
+        """Return a run of Kedro's interpreter in a project, with DagForge from here."""
+        words = [python_of("kedro-1.7"), *arguments]
+        folders = os.pathsep.join([str(project / "src"), str(ROOT)])
+        variables = {**self.variables, "PYTHONPATH": folders}
+        prepare = partial(shutil.rmtree, project / "dags", ignore_errors=True)
+        return Command(" ".join(arguments[1:4]), words, project, variables, prepare)
+
+    def kedro_alone(self, project: Path) -> Command:
+        """Return what loads a Kedro project and compiles nothing."""
+        logging = self.folder / "logging.yml"
+        logging.write_text(SILENT)
+        command = self.kedro(project, "-c", LOAD_KEDRO)
+        variables = {**command.variables, "KEDRO_LOGGING_CONFIG": str(logging)}
+        return replace(command, name="Kedro and the project", variables=variables)
+
+    def forget_bytecode(self) -> None:
+        """Remove what was compiled of every package, as in an image that has none."""
+        shutil.rmtree(self.variables["PYTHONPYCACHEPREFIX"], ignore_errors=True)
 
     def yaml_load(self, project: Path) -> Command:
         """Return what reads a project's YAML with PyYAML and its C parser, and nothing else."""
@@ -87,15 +136,38 @@ def startup(bench: Bench) -> None:
 
 
 def kedro(bench: Bench) -> None:
-    """Compile spaceflights, against kedro-airflow on a project that imports its functions."""
+    """Compile Kedro projects, against kedro-airflow."""
     project = write_kedro_project(bench.folder / "kedro", ROOT / "conf")
-    python = python_of("kedro")
-    words = [python, "-m", "kedro", "airflow", "create", "--target-dir", "dags"]
-    other = Command(
-        "kedro airflow create", words, project, {**bench.variables, "PYTHONPATH": "src"}
+    ours, theirs = bench.create(bench.spaceflights()), bench.kedro(project, *AIRFLOW_CREATE)
+    show("kedro airflow create / spaceflights", compare(theirs, ours, bench.pairs), "at least 5")
+
+    example = bench.folder / "example"
+    shutil.copytree(ROOT / "examples/kedro-spaceflights", example)
+    ours = bench.kedro(example, "-m", "dagforge", "create", "--all")
+    theirs = bench.kedro(example, *AIRFLOW_CREATE, "--all")
+    alone = bench.kedro_alone(example)
+    text = "the example as a Kedro project"
+    show(
+        f"dagforge / kedro airflow create --all, {text}",
+        compare(ours, theirs, bench.pairs),
+        "at most 1.0",
     )
-    comparison = compare(other, bench.create(bench.spaceflights()), bench.pairs)
-    show("kedro airflow create / spaceflights", comparison, "at least 5")
+    show(
+        "    / loading the project",
+        compare(ours, alone, bench.pairs),
+        "at most 0.4 s more",
+    )
+    cold = [replace(command, prepare=bench.forget_bytecode) for command in (ours, theirs)]
+    show("the same with no bytecode anywhere", compare(*cold, 2), "at most 1.0")
+
+    large = write_kedro_namespaces(bench.folder / "namespaces", 20, 1_000)
+    grouped = ("--group-by", "namespace")
+    ours = bench.kedro(large, "-m", "dagforge", "create", *grouped)
+    theirs = bench.kedro(large, *AIRFLOW_CREATE, *grouped)
+    alone = bench.kedro_alone(large)
+    text = "20,000 nodes in 20 namespaces"
+    show(f"dagforge / kedro airflow create, {text}", compare(ours, theirs, bench.pairs))
+    show("    / loading the project", compare(ours, alone, bench.pairs))
 
 
 def scale(bench: Bench) -> None:
@@ -115,6 +187,19 @@ def scale(bench: Bench) -> None:
     show("500 pipelines, tasks in the worker / yaml.load", compare(*pair, bench.pairs))
     pair = bench.create(one, *PODS), bench.create(quarter, *PODS)
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
+
+
+def graph(bench: Bench) -> None:
+    """Draw large pipelines, against compiling them without a picture."""
+    one = bench.generated("one", 1, 20_000, 4)
+    quarter = bench.generated("quarter", 1, 5_000, 4)
+    plain = bench.dagforge(one, "show")
+    for form, target in (("mermaid", "at most 3"), ("svg", "at most 10")):
+        drawn = bench.dagforge(one, "graph", "--format", form)
+        text = f"20,000 nodes, 60,000 edges as {form} / dagforge show"
+        show(text, compare(drawn, plain, bench.pairs), target)
+        pair = drawn, bench.dagforge(quarter, "graph", "--format", form)
+        show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
 def dagbag(bench: Bench) -> None:
@@ -232,6 +317,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "graph": graph,
     "dagbag": dagbag,
     "task": task,
     "store": store,

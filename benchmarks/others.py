@@ -40,6 +40,39 @@ default:
   retries: 0
   retry_delay: 5
 """
+NAMESPACES_REGISTRY = """\
+import warnings
+
+from kedro.pipeline import node, pipeline
+
+warnings.filterwarnings("ignore", message="One or more dataset names contain")
+
+
+def step(*values):
+    return values
+
+
+def register_pipelines():
+    nodes = []
+    made = ["raw"]
+    for space in range({namespaces}):
+        for number in range({nodes}):
+            output = f"space{{space}}.table{{number}}"
+            inputs = made[-1::-7][:3]
+            name, namespace = f"step{{number}}", f"space{{space}}"
+            nodes.append(node(step, inputs, output, name=name, namespace=namespace))
+            made.append(output)
+    return {{"__default__": pipeline(nodes)}}
+"""
+NAMESPACES_CATALOG = """\
+"{space}.table{number}":
+  type: pandas.ParquetDataset
+  filepath: data/{space}/table{number}.parquet
+
+raw:
+  type: pandas.ParquetDataset
+  filepath: data/raw.parquet
+"""
 HAND_WRITTEN = """\
 from datetime import datetime, timedelta
 
@@ -92,6 +125,24 @@ def write_kedro_project(folder: Path, conf: Path) -> Path:
         "conf/base/airflow.yml": KEDRO_SETTINGS,
         "conf/base/catalog.yml": (conf / "base/catalog.yml").read_text(),
         "conf/base/parameters.yml": (conf / "base/parameters.yml").read_text(),
+        "conf/local/catalog.yml": "",
+    }.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text)
+    return folder
+
+
+def write_kedro_namespaces(folder: Path, namespaces: int, nodes: int) -> Path:
+    """Write a Kedro project of one large pipeline in namespaces, and return its folder."""
+    registry = NAMESPACES_REGISTRY.format(namespaces=namespaces, nodes=nodes)
+    for file, text in {
+        "pyproject.toml": KEDRO_PROJECT,
+        "src/spaceflights/__init__.py": "",
+        "src/spaceflights/settings.py": "",
+        "src/spaceflights/pipeline_registry.py": registry,
+        "conf/base/airflow.yml": KEDRO_SETTINGS.replace("active_runs: 2", "active_runs: 1"),
+        "conf/base/catalog.yml": NAMESPACES_CATALOG,
+        "conf/base/parameters.yml": "",
         "conf/local/catalog.yml": "",
     }.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,9 @@ from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
 from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
+from dagforge.planning.borders import overlay_text
 from dagforge.planning.model import DagPlan
+from dagforge.reading.kedro_conf import overlay_names
 from dagforge.reading.packages import Package, fact_of, find_packages, targets_of
 from dagforge.render import Rendered, Templates, render
 from dagforge.resolve import (
@@ -142,6 +144,17 @@ class Build:
         return tuple(stages.dag for stages in self.stages)
 
     @property
+    def overlay(self) -> str:
+        """The file of Kedro's catalog that keeps what tasks hand over; empty where none does.
+
+        A run of some pipelines adds to what is there for others.
+        """
+        kept = {name for dag in self.dags for name in dag.kept}
+        if not self.complete and self.conf.kedro is not None:
+            kept.update(overlay_names(self.conf.env_folder))
+        return overlay_text(kept)
+
+    @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is doubtful, but no error."""
         return tuple(problem for problem in self.problems if problem.severity == "warning")
@@ -218,13 +231,17 @@ def build(
     return found
 
 
-def read_source(request: Request) -> Source:
+def read_source(request: Request, *, any_version: bool = False) -> Source:
     """Return the files that `request` is about.
+
+    Args:
+        request: what is asked for.
+        any_version: take a project that wants another DagForge; nothing is written then.
 
     Raises:
         DagForgeError: they cannot be read, or there is no such target.
     """
-    project = read_project(request.root)
+    project = read_project(request.root, any_version=any_version)
     packages = find_packages(project)
     target = _target(request, project, packages)
     conf = read_conf(
@@ -336,6 +353,9 @@ def _compile(
         pipeline = select(whole, request.selection)
         check_inputs(pipeline, whole)
     settings = resolve(sections, pipeline, request.params, problems=problems)
+    if request.jinja_file is not None:
+        # Such a template says itself how tasks run, and warns of what they lose.
+        settings = settings.with_default("memory_borders", "allow")
     groups = None
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():

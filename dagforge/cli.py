@@ -28,7 +28,10 @@ from dagforge.errors import DagForgeError, OutputError, Problem, UsageError, Ver
 if TYPE_CHECKING:
     from dagforge.build import Build, Request
     from dagforge.commands.written import Planned
+    from dagforge.deploy import DeployReport
+    from dagforge.deploying.decide import Action
     from dagforge.output.files import WriteReport
+    from dagforge.output.overlay import Overlay
     from dagforge.reading.project import Project
 from dagforge.commands.options import (
     completing,
@@ -101,6 +104,7 @@ class Commands(click.Group):
         "run",
         "runs",
         "verify",
+        "deploy",
         "explain",
         "policy",
         "templates",
@@ -195,7 +199,11 @@ def cli(context: click.Context) -> None:
     metavar="DIR",
     help="Folder for the DAG files.  [default: dags]",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 3 when a file is not up to date.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit 3, with a diff, when a file is not up to date.",
+)
 @click.option(
     "--diff",
     is_flag=True,
@@ -247,29 +255,54 @@ def create(**options: Any) -> None:
     )
     written = not (options["check"] or options["diff"])
     try:
+        overlay = _overlay(found)
         if options["strict"] and written:
             # What would be a warning afterwards stops the run before anything is changed.
             look = replace(mode, diff=True)
             write(found.files, output, look, root=request.root, warn=warnings.append)
             _refuse_warnings(warnings, options)
+        if overlay is not None and written:
+            # First: without it the DAGs would not run; and not where they would be refused.
+            write(found.files, output, replace(mode, diff=True), root=request.root, warn=_unsaid)
+            overlay.write()
         report = write(found.files, output, mode, root=request.root, warn=warnings.append)
+        if overlay is not None and options["check"]:
+            raise StaleOutputError([overlay.stale()], report)
     except StaleOutputError as error:
-        if options["diff"]:
-            _say_diff(error.report, options)
-        summary = _summary(error.report, found, output)
+        _say_diff(error.report, options)
+        summary = _summary(error.report, found, output, diffs=True)
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code, summary) from error
     except OutputError as error:
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
     _refuse_warnings(warnings, options)
     if options["diff"]:
+        if overlay is not None:
+            say(overlay.report().diff().removesuffix("\n"), options)
         _say_diff(report, options)
     if options["verify"] and written:
         from dagforge.commands.written import Planned
 
         _verify([Planned(found.target, found.dags)], output, options, warnings)
-    tell(warnings, options, **_summary(report, found, output))
+    tell(warnings, options, **_summary(report, found, output, diffs=options["diff"]))
     if not options["diff"]:
+        if overlay is not None:
+            say(f"{overlay.report().status:<10} {overlay.label}", options)
         _say_files(report, found, output, options)
+
+
+def _overlay(found: Build) -> Overlay | None:
+    """Return the file of Kedro's catalog that a run changes, None where it changes none."""
+    if found.conf.kedro is None:
+        return None
+    from dagforge.output.overlay import overlay_of
+
+    overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
+    return None if overlay is None or overlay.is_current else overlay
+
+
+def _unsaid(problem: Problem) -> None:
+    """Leave a warning to who looks again."""
+    del problem
 
 
 class DagForgeErrors(DagForgeError):
@@ -322,14 +355,21 @@ def _output(request: Request, project: Project, options: Mapping[str, Any]) -> P
 def _say_diff(report: WriteReport, options: Mapping[str, Any]) -> None:
     diff = "".join(file.diff() for file in report.files)
     if diff:
+        if options["message_format"] == "github":
+            from dagforge.report import no_commands
+
+            diff = no_commands(diff)
         say(diff.removesuffix("\n"), options)
 
 
-def _summary(report: WriteReport, found: Build, output: Path) -> dict[str, Any]:
+def _summary(report: WriteReport, found: Build, output: Path, *, diffs: bool) -> dict[str, Any]:
     return {
         "target": found.target.name,
         "output": output.as_posix(),
-        "files": [{"path": file.path, "status": file.status} for file in report.files],
+        "files": [
+            {"path": file.path, "status": file.status, **({"diff": file.diff()} if diffs else {})}
+            for file in report.files
+        ],
     }
 
 
@@ -435,6 +475,83 @@ def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
     say_more(found, options)
     tell(found.warnings, options)
     click.echo(show_stage(found, stage, form))
+
+
+@cli.command()
+@click.argument("against", metavar="[REV|DIR]", required=False)
+@pipeline_options
+@project_options
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=completing("targets"),
+    help="Compare what is written for this target, on both sides.",
+)
+@click.option(
+    "--airflow-version",
+    metavar="VERSION",
+    shell_complete=completing("airflow_versions"),
+    help="Version of Airflow for the new side; alone, nothing else differs.",
+)
+@click.option(
+    "--from",
+    "old_version",
+    metavar="VERSION",
+    shell_complete=completing("airflow_versions"),
+    help="Version of Airflow for the old side.  [default: the project's]",
+)
+@click.option(
+    "--merge-base",
+    "fork",
+    is_flag=True,
+    help="Compare with where REV and HEAD parted, as git does.",
+)
+@click.option("--format", "form", type=click.Choice(("text", "markdown", "json")), default="text")
+@click.option(
+    "--now",
+    metavar="DATE",
+    help="Tell the runs after this moment.  [default: the date of the last commit]",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(0, 100),
+    default=3,
+    show_default=True,
+    help="How many runs to tell where a schedule differs.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit 3 when something differs.")
+@talk_options
+def diff(against: str | None, form: str, **options: Any) -> None:
+    """Say what a change means: which DAGs and tasks come and go, when they run, what is lost.
+
+    Compares the working tree with REV, a git revision (HEAD without one), or with DIR: another
+    checkout, or a folder of generated files. REV may be A..B or A...B, as for git diff.
+
+    \b
+    dagforge diff                                   what the changes here mean
+    dagforge diff origin/main...                    what this branch means, for a pull request
+    dagforge diff main --format markdown            as a comment
+    dagforge diff /mnt/bucket/dags                  what deploying would change
+    dagforge diff --from 2.10 --airflow-version 3.1   the same definitions in another Airflow
+    """  # noqa: D301  # click reads the character
+    from dagforge.commands.diff import Asked, compare_sides, moment_of_text
+    from dagforge.commands.diff_page import page
+
+    if options["every"] and options["pipelines"]:
+        raise click.UsageError("--all and --pipeline exclude each other")
+    now = options["now"]
+    found = compare_sides(
+        Asked(
+            make_request(options),
+            against,
+            fork=options["fork"],
+            old_version=options["old_version"],
+            after=None if now is None else moment_of_text(now),
+        )
+    )
+    click.echo(page(found, form, runs=options["runs"], every=options["verbose"]))
+    if options["exit_code"] and found:
+        raise click.exceptions.Exit(3)
 
 
 @cli.command()
@@ -607,6 +724,132 @@ def read_command(command: str, like: Request) -> Request:
     return asked if like.conf is None else replace(asked, conf=like.conf)
 
 
+@cli.command()
+@click.argument("url", required=False)
+@project_options
+@click.option(
+    "-o",
+    "--output-dir",
+    "output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the generated files.  [default: dags]",
+)
+@listed(
+    "-p",
+    "--pipeline",
+    "--pipelines",
+    "pipelines",
+    metavar="NAME",
+    shell_complete=completing("pipelines", listed=True),
+    help="Only the files of this pipeline, and nothing else is removed; may be repeated.",
+)
+@click.option("--folder", metavar="DIR", help="Folder for the DAG files below the URL.")
+@click.option("--composer", metavar="ENV", help="Deploy to this Cloud Composer environment.")
+@click.option("--location", metavar="REGION", help="Region of the Composer environment.")
+@click.option(
+    "--composer-project", metavar="ID", help="Google Cloud project of the Composer environment."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Change nothing; print what would change.")
+@click.option(
+    "--unchecked",
+    is_flag=True,
+    help="Deploy the files as they are: do not compile, and do not ask whether they are stale.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Replace what DagForge did not deploy, or what was changed there since; never what "
+    "another project owns.",
+)
+@click.option("--allow-empty", is_flag=True, help="It is meant that no DAG file is left.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for another deployment of this project.",
+)
+@click.option(
+    "--take-over", is_flag=True, help="Do not wait: the other deployment is known to be dead."
+)
+@message_options
+def deploy(url: str | None, **options: Any) -> None:
+    """Bring the generated files to a bucket or folder that Airflow reads DAGs from.
+
+    URL is the DAGs' root: gs://bucket/dags, s3://bucket/dags, az://container/dags, or a folder. It
+    may stand in [tool.dagforge.deploy] instead. What changed is uploaded, what is gone is removed,
+    and nothing that belongs to others is touched.
+
+    \b
+    dagforge deploy gs://acme-composer/dags
+    dagforge deploy gs://acme-composer/dags --env prod --dry-run
+    dagforge deploy --composer analytics --location europe-west1
+    """  # noqa: D301  # click reads the character
+    from dagforge.commands.deploy import Destination, collect, settings_of
+    from dagforge.deploy import DeployMode
+    from dagforge.deploy import deploy as deploy_files
+    from dagforge.deploying.bucket import open_bucket
+    from dagforge.deploying.composer import find_url
+    from dagforge.deploying.lock import Timing
+    from dagforge.reading.project import read_project
+
+    request = make_request(options)
+    project = read_project(request.root)
+    places = ("folder", "composer", "location", "composer_project")
+    given = Destination(url, **{name: options[name] for name in places})
+    settings = settings_of(request, project, given)
+    output = _output(request, project, options)
+    found = collect(
+        request,
+        project,
+        settings,
+        output,
+        short_path(output),
+        read_command=None if options["unchecked"] else read_command,
+        force=options["force"],
+        allow_empty=options["allow_empty"],
+    )
+    warnings = list(found.warnings)
+    _refuse_warnings(warnings, options)
+    bucket = open_bucket(settings.url or find_url(settings))
+    if options["verbose"]:
+        click.echo(f"project {project.name}, environment {found.scope.env}: {bucket.url}", err=True)
+    mode = DeployMode(
+        dry_run=options["dry_run"],
+        take_over=options["take_over"],
+        timing=Timing(wait=options["wait"]),
+    )
+    try:
+        with progress_bar(options, "deploying") as progress:
+            report = deploy_files(
+                found.files, bucket, found.scope, mode, warn=warnings.append, progress=progress
+            )
+    except DagForgeError as error:
+        raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
+    tell(warnings, options, **_deployed(report, options))
+    _say_deployed(report, options)
+
+
+def _deployed(report: DeployReport, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "url": report.url,
+        "dry_run": options["dry_run"],
+        "files": [{"path": file.path, "action": file.action} for file in report.files],
+    }
+
+
+def _say_deployed(report: DeployReport, options: Mapping[str, Any]) -> None:
+    for file in report.files:
+        if file.action != "unchanged" or options["verbose"]:
+            say(f"{file.action:<10} {file.path}", options)
+    actions: tuple[Action, ...] = ("new", "changed", "removed", "unchanged")
+    counts = [f"{report.count(action)} {action}" for action in actions if report.count(action)]
+    would = ", if it were done" if options["dry_run"] else ""
+    say(f"{report.url}: {', '.join(counts) or 'no file'}{would}", options)
+
+
 def _verify(
     planned: Iterable[Planned], output: Path, options: Mapping[str, Any], warnings: list[Problem]
 ) -> None:
@@ -741,15 +984,29 @@ def main() -> None:
         elif hasattr(stream, "reconfigure"):
             # A name in any script can be told on any terminal.
             stream.reconfigure(errors="backslashreplace")
-    code = _run(sys.argv[1:])
+    code = run(sys.argv[1:])
     # The process ends: looking through all that is left for cycles would be its longest stage.
     gc.freeze()
     sys.exit(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
+def run(
+    arguments: Sequence[str],
+    *,
+    name: str = "dagforge",
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> int:
+    """Run a command, report what is wrong with it, and return the exit code.
+
+    Args:
+        arguments: the words after the program's name.
+        name: what the program is called.
+        defaults: values of options that are not given, by command and name.
+    """
     try:
-        code = cli.main(args=list(arguments), prog_name="dagforge", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name=name, standalone_mode=False, default_map=defaults
+        )
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except DagForgeError as error:
@@ -809,11 +1066,13 @@ def _give_up_stdout() -> None:
 
 def _message_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return how problems are to be told, read without click, which has failed by then."""
-    form = "text"
+    given = {"--message-format": "text"}
     quiet = any(word == "--quiet" or re.fullmatch("-v?qv?", word) for word in arguments)
     for index, word in enumerate(arguments):
-        if word == "--message-format" and index + 1 < len(arguments):
-            form = arguments[index + 1]
-        elif word.startswith("--message-format="):
-            form = word.partition("=")[2]
-    return {"message_format": form, "quiet": quiet}
+        name, equals, value = word.partition("=")
+        if name in ("--message-format", "--project"):
+            given[name] = value if equals else " ".join(arguments[index + 1 : index + 2])
+    options: dict[str, Any] = {"message_format": given["--message-format"], "quiet": quiet}
+    if arguments[:1] != ["import"]:
+        options["root"] = Path(given["--project"]) if "--project" in given else None
+    return options

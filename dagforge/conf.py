@@ -196,9 +196,14 @@ class Conf:
                 documents, _ = self._read(family, package)
                 yield from (("settings", entry.document) for entry in documents)
 
+    @property
+    def env_folder(self) -> Path:
+        """Folder of the environment, that of base where there is only base."""
+        return self.folder / (self.env or self._reader.base)
+
     def shown(self, name: str) -> str:
         """Return the path of a file of base as errors show it."""
-        return shown_path(self.folder / BASE / name, self.root)
+        return shown_path(self.folder / self._reader.base / name, self.root)
 
 
 def read_conf(

@@ -43,7 +43,7 @@ _MERMAID = Format(mermaid, (".mmd", ".mermaid"), 500, 50_000, "Mermaid on GitHub
 FORMATS: Mapping[str, Format] = {
     "mermaid": _MERMAID,
     "markdown": replace(_MERMAID, write=markdown, endings=(".md", ".markdown"), charts=charts),
-    "dot": Format(dot, (".dot", ".gv"), 5_000, None, "Graphviz' dot"),
+    "dot": Format(dot, (".dot", ".gv"), 1_000, None, "Graphviz' dot"),
     "svg": Format(svg, (".svg",), 20_000, None, "a browser"),
     "html": Format(page, (".html", ".htm"), 20_000, None, "a browser"),
     "json": Format(as_json, (".json",)),

@@ -87,6 +87,7 @@ class Dataset:
         shared: concurrent runs may write it.
         versioned: each process that writes it makes a version of its own, each that reads it takes
             the newest.
+        formats: the names that it has, where nodes know it in several formats.
         load_args: for what reads the format.
         save_args: for what writes it.
     """
@@ -98,6 +99,7 @@ class Dataset:
     format: str | None = None
     shared: bool = False
     versioned: bool = False
+    formats: tuple[str, ...] = ()
     load_args: Mapping[str, Any] = field(default_factory=dict)
     save_args: Mapping[str, Any] = field(default_factory=dict)
 

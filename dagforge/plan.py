@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from dagforge.conf import BASE
 from dagforge.errors import (
     Problems,
     TargetError,
@@ -17,10 +18,12 @@ from dagforge.errors import (
 )
 from dagforge.group import task_links
 from dagforge.ir import NodeGroup, Pipeline
+from dagforge.planning.borders import kept_at_borders
 from dagforge.planning.constants import constants_of
 from dagforge.planning.dag import dag_arguments, flow_source, id_of_dag
 from dagforge.planning.deployment import deploy
 from dagforge.planning.handover import Apart, check_handover
+from dagforge.planning.kedro_run import warn_of_colons
 from dagforge.planning.model import DagPlan, Edge, Task
 from dagforge.planning.names import (
     TaskId,
@@ -82,11 +85,14 @@ def plan(
         planner.behind_annotations = target.arguments_after("annotations")
     dag_id = id_of_dag(planner, project)
     planner.dag_path = f"{slug(project) or digest(project)}/{dag_id}"
+    links = task_links(pipeline, groups)
+    planner.run_path = f"{slug(project) or digest(project)}/{env or BASE}/{dag_id}"
+    warn_of_colons(planner)
+    planner.kept = kept_at_borders(pipeline, links, settings, problems)
     drafts = [draft(planner, group) for group in groups]
     check_task_ids(planner, drafts)
     check_own_keys(planner, groups)
 
-    links = task_links(pipeline, groups)
     task_id_of = {draft.group.name: draft.task_id for draft in drafts}
     edges = sorted(
         (
@@ -100,7 +106,7 @@ def plan(
         for draft in drafts
         if target.kinds.get(draft.kind, {}).get("own_machine")
     ]
-    check_handover(pipeline, apart, links, settings, problems)
+    check_handover(pipeline, apart, links, settings, problems, planner.kept)
     arguments, given = dag_arguments(planner, links)
     deployment = deploy(given, settings, env=env, problems=problems)
     parameters = flow_parameters(planner, deployment.parameters, problems)
@@ -177,6 +183,7 @@ def plan(
         vars=dag_settings.get("vars", {}),
         settings=dag_settings,
         catchup=bool(dag_settings.get("catchup", False)),
+        kept=planner.kept,
     )
     return _with_structure(planned, target)
 

@@ -10,7 +10,7 @@ the layers again, not data carried along.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagforge.conf import BASE, Conf
@@ -176,6 +176,12 @@ class Settings:
                 merged = merge(merged, layer.data, self.target.keep_null)
             found = self._merged[key] = merged
         return found
+
+    def with_default(self, name: str, value: Any) -> Settings:
+        """Return the settings with another value where nobody sets one."""
+        own, *others = self.general
+        changed = replace(own, data={**own.data, name: value})
+        return replace(self, general=(changed, *others), _merged={})
 
     def for_dag(self) -> Mapping[str, Any]:
         """Return what holds for the DAG as a whole, by canonical name."""

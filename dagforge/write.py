@@ -24,8 +24,17 @@ from dagforge.output.files import (
 from dagforge.output.folder import Folder
 from dagforge.output.git import held_by_git
 from dagforge.output.journal import Change, apply
-from dagforge.output.judge import Fate, LeftOver, edited_paths, find_left_overs, is_removed, look_at
-from dagforge.output.remarks import left_over_problem, objections, stale_problems
+from dagforge.output.judge import (
+    Fate,
+    LeftOver,
+    edited_paths,
+    files_beside,
+    find_left_overs,
+    find_rivals,
+    is_removed,
+    look_at,
+)
+from dagforge.output.remarks import left_over_problem, objections, rival_problem, stale_problems
 
 
 def write(
@@ -53,7 +62,8 @@ def write(
     """
     folder = Folder.of(out, root)
     fates = look_at(sorted(files, key=lambda file: file.path), folder, mode)
-    left_overs = find_left_overs(fates, folder, mode)
+    beside = files_beside(folder, fates)
+    left_overs = find_left_overs(fates, beside, mode)
     held = held_by_git(folder.real, edited_paths(fates, left_overs, folder, mode))
 
     problems = Problems()
@@ -65,6 +75,8 @@ def write(
             problems.extend([problem])
     problems.raise_errors(OutputError)
 
+    for rival in find_rivals(fates, beside):
+        warn(rival_problem(rival, folder))
     removed = [left_over for left_over in left_overs if is_removed(left_over, held, mode)]
     report = report_on(fates, left_overs, removed, folder, mode)
     if mode.check:
@@ -121,7 +133,8 @@ def report_on(
                 folder.label_of(path),
                 "removed" if gone and not mode.check else "left-over",
                 before,
-                None if gone else before,
+                # What a check asks for is that it goes.
+                None if gone or mode.check else before,
             )
         )
     return WriteReport(tuple(sorted(reports, key=lambda report: report.path)))

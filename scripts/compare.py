@@ -375,7 +375,7 @@ class KedroAirflow:
         )
         command = ["-m", "kedro", "airflow", "create", "--all", "--target-dir", "dags"]
         command += ["--group-by", "memory"] if given.grouped else []
-        python = str(ENVIRONMENTS / "kedro/bin/python")
+        python = str(ENVIRONMENTS / "kedro-1.7/bin/python")
         return run(folder, python, *command, PYTHONPATH="src", PYTHONHASHSEED=str(seed))
 
     @staticmethod

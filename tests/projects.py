@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.build import Build, Request, build
-from dagforge.cli import _run
+from dagforge.cli import run as run_command
 from dagforge.errors import DagForgeError
 from dagforge.planning.model import DagPlan, Task
 
@@ -59,7 +59,7 @@ def run(*arguments: str) -> Ran:
     """Run `dagforge` in this process and the working directory, as `main` does."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = _run(arguments)
+        code = run_command(arguments)
     return Ran(code, out.getvalue(), err.getvalue())
 
 

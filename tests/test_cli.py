@@ -14,7 +14,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from dagforge import __version__
-from dagforge.cli import cli, templates
+from dagforge.cli import LAZY, cli, templates
 from dagforge.commands.options import find_root, parse_params
 from dagforge.errors import UsageError
 from tests.projects import AIRFLOW, PIPELINES, Ran, run, write_project
@@ -248,7 +248,7 @@ def test_version(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", *cli.commands, *(f"templates {name}" for name in templates.commands)]
+    "command", ["", *cli.commands, *LAZY, *(f"templates {name}" for name in templates.commands)]
 )
 def test_help_of_every_command(command: str) -> None:
     for option in ("-h", "--help"):
@@ -275,11 +275,15 @@ def test_create_then_nothing_to_do(root: Path) -> None:
 def test_a_check_that_finds_something_ends_with_3(root: Path) -> None:
     write_project(root, GOOD)
     ran = run("create", "--check")
-    assert (ran.code, ran.out) == (3, "")
+    assert ran.code == 3
+    assert ran.out.startswith("--- /dev/null\n+++ b/dags/shop_etl.py\n@@ -0,0 ")
+    assert run("create", "--check", "-q") == Ran(3, "", ran.err)
     assert ran.err.startswith("dags/shop_etl.py: error: ")
     assert not (root / "dags").exists()
     told = run("create", "--check", "--message-format", "json")
-    assert json.loads(told.out)["files"] == [{"path": "shop_etl.py", "status": "missing"}]
+    assert json.loads(told.out)["files"] == [
+        {"path": "shop_etl.py", "status": "missing", "diff": ran.out}
+    ]
     assert [each["code"] for each in json.loads(told.out)["problems"]] == ["missing-file"]
 
 

@@ -435,6 +435,11 @@ FACT_ERRORS = [
         id="version as a number",
     ),
     pytest.param(
+        'deploy = "gs://bucket"\n',
+        "dagforge.toml:1:10: error: 'deploy' is text, not a table [project-key]",
+        id="no table",
+    ),
+    pytest.param(
         'pipelines = "data_science"\ninputs = [1]\nenv = ["a"]\nproject = " "\n',
         "dagforge.toml:1:13: error: 'pipelines' must be a list of names [project-key]\n"
         '  fix: write pipelines = ["data_science"]\n'

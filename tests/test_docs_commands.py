@@ -12,7 +12,7 @@ import yaml
 from dagforge.cli import invoke
 from tests.docs_pages import PROJECT, run_page
 
-PAGES = ["README.md", "docs/ci.md"]
+PAGES = ["README.md", "docs/ci.md", "docs/deploy.md", "docs/diff.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -198,10 +198,10 @@ def test_json_says_what_the_picture_does() -> None:
     assert panel["shapes"][1] == {
         "name": "clean",
         "nodes": ["clean"],
+        "task": "prepare",
         "box": "prepare",
         "colour": "large",
         "notes": ["large"],
-        "task": "prepare",
         "runs": "team.etl:clean",
         "machine": "large",
         "inputs": ["orders"],
@@ -271,7 +271,8 @@ def test_a_cycle_is_drawn_and_marked(project: Path) -> None:
     ran = run("graph", "-q")
     assert ran.code == 1
     assert "[group-cycle]" in ran.err
-    assert '  subgraph g_prep["prep"]:::cycle' in ran.out
+    assert '  subgraph g_prep["prep"]' in ran.out
+    assert "\n  class g_prep cycle\n" in ran.out
     assert '    n_split["split"]:::group0' in ran.out
     assert '  n_load["load"]:::plain' in ran.out
     assert '  n_train["train"]:::group1' in ran.out

@@ -352,6 +352,46 @@ def test_a_single_pipeline_keeps_the_dag_id_that_all_of_them_had(project: Projec
     }
 
 
+def test_runs_that_overwrote_each_other_are_told_and_come_one_by_one(project: Project) -> None:
+    root = project("0.11.0", {"conf/base/airflow.yml": AIRFLOW})
+    assert run("create", "--all").code == 1
+    found = report("--write")
+    assert found["problems"] == []
+    assert found["settings"]["__default__"] == {"max_active_runs": 1}
+    assert told(found, "data")[0].startswith(
+        "conf/base/airflow.yml:4:3: was wrong: runs of '__default__' at once would overwrite each "
+        "other's 'table'"
+    )
+    assert run("create", "--all", "--quiet").code == 0
+    assert "max_active_runs=1," in (root / "dags/space_flights.py").read_text()
+
+
+def test_what_only_a_line_elsewhere_could_mend_is_an_error_still(project: Project) -> None:
+    root = project("0.11.0", {"conf/base/airflow.yml": '"__default__": {max_active_runs: 3}\n'})
+    ran = run("migrate", "--write")
+    assert ran.code == 1
+    assert "conf/base/airflow.yml:1:34: error: runs of '__default__' at once would" in ran.err
+    assert "nothing is written while there are errors" in ran.err
+    assert "conf/base/airflow.yml:1:17: change this line to `max_active_runs: 1`" in ran.out
+    assert not (root / SETTINGS).exists()
+
+
+def test_a_pipeline_that_does_not_compile_keeps_its_dag_id(project: Project) -> None:
+    broken = PIPELINES.replace("include: [data_processing, data_science]", "include: [nothing]")
+    project("0.11.0", {**ONE_RUN, "conf/base/pipelines.yml": broken})
+    found = report()
+    assert found["settings"] == {"default": {"task_id_style": "kedro-airflow"}}
+    assert told(found, "file") == [
+        "airflow_dags/space_flights_dag.py:30:12: stays: pipeline '__default__' does not compile, "
+        "so this file is not compared"
+    ]
+    assert told(found, "dag_id") == [
+        "airflow_dags/space_flights_data_science_dag.py:30:12: was wrong: dag_id 'space-flights' "
+        "is that of airflow_dags/space_flights_dag.py too, of which Airflow kept one; it stays "
+        "with pipeline '__default__', and this DAG is 'space-flights-data-science' now"
+    ]
+
+
 def test_what_kedro_airflow_set_by_itself_is_kept(project: Project) -> None:
     root = project(
         None,
@@ -450,7 +490,7 @@ def test_a_prefix_that_was_ignored_groups_now_and_can_be_undone(project: Project
     )
     found = report("--write")
     assert told(found, "grouping_prefix") == [
-        "conf/base/airflow.yml:1:27: changes: kedro-airflow's template did not read "
+        "conf/base/airflow.yml:1:27: changes: kedro-airflow's own template does not read "
         "'grouping_prefix'; DagForge does as it says"
     ]
     # A line for the pipeline wins over airflow.yml's default.
@@ -529,8 +569,8 @@ def test_task_ids_that_are_made_while_loading_are_not_guessed(project: Project) 
         (
             "description: Nightly",
             "description",
-            "1:11: changes: kedro-airflow's template did not read 'description'; DagForge does as "
-            "it says",
+            "1:11: changes: kedro-airflow's own template does not read 'description'; DagForge "
+            "does as it says",
         ),
     ],
 )
@@ -546,8 +586,8 @@ def test_mappings_that_are_merged_now_are_told(project: Project) -> None:
     text = "default: {params: {a: 1, b: 2}}\ndata_science: {params: {b: 3}}\n"
     project(None, {"conf/base/airflow/more.yml": text})
     assert told(report(), "params")[1:] == [
-        "conf/base/airflow/more.yml:2:16: changes: kedro-airflow's template did not read 'params'; "
-        "DagForge does as it says",
+        "conf/base/airflow/more.yml:2:16: changes: kedro-airflow's own template does not read "
+        "'params'; DagForge does as it says",
         "conf/base/airflow/more.yml:2:16: changes: this replaced 'params' of default; now it is "
         "laid over it, and 'a' of default stays",
     ]
@@ -684,6 +724,17 @@ def test_files_of_others_and_of_dagforge_are_left_alone(project: Project) -> Non
     ]
 
 
+def test_files_of_other_projects_are_left_alone(project: Project) -> None:
+    text = (DAGS / "0.11.0/space_flights_dag.py").read_text()
+    project("0.11.0", {"airflow_dags/a_dag.py": text.replace("space_flights", "moon"), **ONE_RUN})
+    found = report()
+    assert len(found["dags"]) == 2
+    assert told(found, "file") == [
+        "airflow_dags/a_dag.py:None:None: stays: this file is of the package 'moon', and is left "
+        "alone"
+    ]
+
+
 def test_values_that_dagforge_refuses_are_not_proposed(project: Project) -> None:
     text = (DAGS / "0.11.0/space_flights_dag.py").read_text()
     project(None, {"airflow_dags/space_flights_dag.py": text.replace("@daily", "61 * * * *")})
@@ -691,7 +742,7 @@ def test_values_that_dagforge_refuses_are_not_proposed(project: Project) -> None
     assert "schedule" not in found["settings"]["__default__"]
     assert found["settings"]["__default__"]["retries"] == 2
     assert told(found, "schedule")[0].startswith(
-        "None:None:None: changes: schedule cannot be kept as it was: "
+        "None:None:None: changes: schedule of '__default__' cannot be kept as it was: the cron"
     )
 
 

@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
-from dagforge.cli import _run
+from dagforge.cli import run as run_command
+from tests.git_projects import commit, git
 
 TABLES = Path(__file__).parent / "robustness"
 PIPELINES = "conf/base/pipelines.yml"
@@ -74,7 +76,7 @@ def run(*arguments: str) -> Ran:
     """Run `dagforge` in this process and folder."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = _run(arguments)
+        code = run_command(arguments)
     return Ran(code, out.getvalue(), err.getvalue())
 
 
@@ -144,7 +146,8 @@ def test_what_is_refused(
         return
     assert says == row.says
     assert ran.exit == row.exit
-    assert ran.out == ""
+    # A check says with a diff what is not up to date.
+    assert ran.out == "" or (ran.exit == 3 and ran.out.startswith("--- "))
     assert ran.exit != 0
     assert snapshot(tmp_path) == before
     assert "[internal]" not in says
@@ -383,6 +386,59 @@ def a_kedro_template_that_cannot_be_read(root: Path) -> None:
 @preparation
 def a_kedro_template_that_is_no_text(root: Path) -> None:
     (root / "dag.j2").write_bytes(b"x = 1\n\xff")
+
+
+@preparation
+def a_git_repository(root: Path) -> None:
+    commit(root)
+    git(root, "branch", "conf")
+
+
+@preparation
+def a_git_repository_without_commits(root: Path) -> None:
+    git(root, "init", "--quiet")
+
+
+@preparation
+def a_git_repository_with_two_roots(root: Path) -> None:
+    commit(root)
+    git(root, "checkout", "--quiet", "--orphan", "orphan")
+    commit(root, "begin again")
+    git(root, "checkout", "--quiet", "main")
+
+
+def wrong_settings(root: Path, text: str) -> None:
+    """Commit settings, and take them back."""
+    (root / SETTINGS).write_text(text, encoding="utf-8")
+    commit(root)
+    (root / SETTINGS).unlink()
+
+
+@preparation
+def a_commit_that_is_wrong(root: Path) -> None:
+    wrong_settings(root, "default: {retries: many, owner: 5}\n")
+
+
+@preparation
+def a_commit_that_cannot_be_read(root: Path) -> None:
+    wrong_settings(root, "default: [\n")
+
+
+@preparation
+def two_states_that_are_wrong(root: Path) -> None:
+    wrong_settings(root, "default: {retries: many}\n")
+    (root / SETTINGS).write_text("default:\n  retries: few\n", encoding="utf-8")
+
+
+@preparation
+def a_generated_file(root: Path) -> None:
+    generated(root)
+
+
+@preparation
+def a_generated_file_with_a_syntax_error(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text(encoding="utf-8").replace("with DAG(", "with DAG(("))
 
 
 # --- what happens to a process
@@ -670,7 +726,9 @@ def test_results_as_json(
     assert (ran.exit, ran.err) == (code, NOTE if code == 0 and not arguments else "")
     result = json.loads(ran.out)
     assert result["target"] == "airflow"
-    assert result["files"] == [{"path": "project_etl.py", "status": status}]
+    (file,) = result["files"]
+    assert (file["path"], file["status"]) == ("project_etl.py", status)
+    assert ("diff" in file) == (code == 3 or "--diff" in arguments)
     severities = [problem["severity"] for problem in result["problems"]]
     assert severities.count("warning") == warnings
 
@@ -692,6 +750,15 @@ def test_errors_for_github(project: Path) -> None:
         "'a,b:c%0Ad', and no template reads such a variable%0Afix: put it under `vars:`, or "
         "remove it",
     ]
+
+
+def sarif_schema() -> Any:
+    """Return what validates SARIF 2.1.0; of languages we write none."""
+    schema = json.loads((Path(__file__).parent / "schemas/sarif-2.1.0.json").read_bytes())
+    # "^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$" is no regular expression to every reader.
+    for name in ("run", "toolComponent"):
+        del schema["definitions"][name]["properties"]["language"]["pattern"]
+    return jsonschema_rs.validator_for(schema)
 
 
 @pytest.mark.parametrize(
@@ -716,6 +783,8 @@ def test_sarif(
         "2.1.0",
         "https://json.schemastore.org/sarif-2.1.0.json",
     )
+    assert list(sarif_schema().iter_errors(log)) == []
+    assert not sarif_schema().is_valid({**log, "version": "2.0"})
     (one,) = log["runs"]
     assert one["tool"]["driver"]["name"] == "dagforge"
     rules = [rule["id"] for rule in one["tool"]["driver"]["rules"]]

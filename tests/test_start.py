@@ -42,3 +42,13 @@ def test_modules_of_a_small_run(tmp_path: Path) -> None:
     imported = set(ran.stdout.splitlines()[-1].split())
     assert "dagforge.render" in imported
     assert [name for name in NOT_NEEDED if name in imported] == []
+
+
+def test_kedro_finds_the_plugin_without_the_rest() -> None:
+    script = (
+        "import sys\nimport click\nbefore = set(sys.modules)\nimport dagforge.kedro_plugin\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    imported = [name for name in ran.stdout.split() if name.partition(".")[0] == "dagforge"]
+    assert imported == ["dagforge", "dagforge.kedro_plugin"]

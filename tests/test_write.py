@@ -572,6 +572,43 @@ class TestIdChange:
         assert names_in(project.out) == ["z.py"]
 
 
+class TestSameDag:
+    """A file that somebody else made, with the DAG of a file of ours."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'with DAG(dag_id="a"):\n    pass\n',
+            "dag = airflow.DAG('a', schedule=None)\n",
+            '@dag(\n    dag_id="a",\n)\ndef a(): ...\n',
+        ],
+    )
+    def test_reported(self, project: Project, text: str) -> None:
+        project.put("a_dag.py", text)
+        project.write(A, B)
+        assert project.warned() == [
+            "dags/a_dag.py: warning: this file, which DagForge did not make, has the DAG 'a' too,"
+            " which is in 'dags/a.py': Airflow shows now the one, now the other [same-dag-id]\n"
+            "  fix: remove it, or give the pipeline another dag_id"
+        ]
+        project.write(A, B, check=True)
+        assert [problem.code for problem in project.warnings] == ["same-dag-id"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'with DAG(dag_id="c"):\n    pass\n',
+            'TriggerDagRunOperator(trigger_dag_id="a")\n',
+            'my_dag("a")\n',
+            "DAG(",
+        ],
+    )
+    def test_other_files_are_none_of_our_business(self, project: Project, text: str) -> None:
+        project.put("a_dag.py", text)
+        project.write(A)
+        assert project.warned() == []
+
+
 class TestLeftOver:
     def test_reported(self, project: Project) -> None:
         project.write(A, B)

@@ -256,7 +256,9 @@ def _write(text: str, options: Mapping[str, Any]) -> None:
         if old != content:
             raise StaleError.of(
                 "stale-file",
-                "this file is not what `dagforge graph` gives now",
+                "this file is not what `dagforge graph` gives now"
+                if old is not None
+                else "this picture does not exist",
                 at=at,
                 fix="run the same command without --check",
             )

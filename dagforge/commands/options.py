@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -135,7 +134,17 @@ settings_options = with_options(
         shell_complete=completing("groupings"),
         help="Which nodes share a task: tags, namespace, memory, module or none.",
     ),
+    click.option(
+        "--fix-borders",
+        is_flag=True,
+        help="Keep datasets of a Kedro project that live in memory and cross a task's border.",
+    ),
     click.option("--dag-id", metavar="ID", help="The DAG's id, for a single pipeline."),
+    click.option(
+        "--conf-source",
+        metavar="PATH",
+        help="The configuration that tasks of a Kedro project read where they run.",
+    ),
     click.option(
         "--params",
         multiple=True,
@@ -195,21 +204,11 @@ template_options = with_options(
 )
 
 
-_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
-
-
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds a project, else `start`."""
-    for folder in (start, *start.parents):
-        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-            return folder
-        pyproject = folder / "pyproject.toml"
-        try:
-            if pyproject.is_file() and _TABLES.search(pyproject.read_bytes()):
-                return folder
-        except OSError:
-            continue
-    return start
+    from dagforge.reading.project import holds_project
+
+    return next((each for each in (start, *start.parents) if holds_project(each)), start)
 
 
 def parse_params(texts: Iterable[str]) -> dict[str, Any]:
@@ -321,10 +320,16 @@ def make_request(options: Mapping[str, Any]) -> Request:
     from dagforge.ir import Selection
 
     params = parse_params(options.get("params", ()))
-    for option, name in (("group_by", "grouping"), ("dag_id", "dag_id")):
+    for option, name in (
+        ("group_by", "grouping"),
+        ("dag_id", "dag_id"),
+        ("conf_source", "conf_source"),
+    ):
         value = options.get(option)
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
+    if options.get("fix_borders"):
+        params["memory_borders"] = "fix"
     here = working_folder()
     root = options.get("root") or find_root(here)
 
@@ -365,15 +370,31 @@ def tell(problems: Sequence[Problem], options: Mapping[str, Any], **more: Any) -
     if form == "json":
         click.echo(report.as_json(problems, **more))
     elif form == "sarif":
-        click.echo(report.as_sarif(problems, __version__))
+        click.echo(report.as_sarif(problems, __version__, folder_in_repository(options)))
     elif form == "github":
         if problems:
-            click.echo(report.as_github(problems))
+            click.echo(report.as_github(problems, folder_in_repository(options)))
     elif problems:
         if options.get("quiet"):
             problems = [problem for problem in problems if problem.severity == "error"]
         if problems:
             click.echo(report.as_text(problems, color=sys.stderr.isatty()), err=True)
+
+
+def folder_in_repository(options: Mapping[str, Any]) -> str:
+    """Return where messages' paths begin, from the top of the git repository, with a slash.
+
+    Empty where that is the top, or there is no repository.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:
+        return ""
+    start = here
+    if "root" in options:
+        start = (here / (options["root"] or find_root(here))).resolve()
+    top = next((above for above in (start, *start.parents) if (above / ".git").exists()), start)
+    return "" if top == start else f"{start.relative_to(top).as_posix()}/"
 
 
 def say(text: str, options: Mapping[str, Any]) -> None:
@@ -395,8 +416,8 @@ def say_more(found: Build, options: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
-    """Give what shows progress on a terminal where much is compiled, None elsewhere."""
+def progress_bar(options: Mapping[str, Any], label: str = "compiling") -> Iterator[Progress | None]:
+    """Give what shows progress on a terminal where much is done, None elsewhere."""
     told_to_a_program = options.get("message_format", "text") != "text"
     if options.get("quiet") or told_to_a_program or not sys.stderr.isatty():
         yield None
@@ -407,7 +428,7 @@ def progress_bar(options: Mapping[str, Any]) -> Iterator[Progress | None]:
         def progress(done: int, of: int) -> None:
             nonlocal bar
             if bar is None and of > STEPS_WITHOUT_BAR:
-                bar = click.progressbar(length=of, label="compiling", file=sys.stderr)
+                bar = click.progressbar(length=of, label=label, file=sys.stderr)
                 stack.enter_context(bar)
             if bar is not None:
                 bar.update(done - bar.pos)

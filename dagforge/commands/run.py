@@ -25,7 +25,7 @@ from dagforge.commands.options import (
 from dagforge.errors import Problems, UsageError
 
 if TYPE_CHECKING:
-    from dagforge.build import Request
+    from dagforge.build import Build, Request
     from dagforge.planning.model import DagPlan
     from dagforge.runtime.local import LocalRun, Outcome
     from dagforge.runtime.places import RunPlace
@@ -71,7 +71,7 @@ store_option = click.option(
 @click.option("--contract", hidden=True, help="What the DAG expects of the task.")
 @click.option("--structure", hidden=True, help="Hash of the plan that the DAG was made from.")
 def run(pipeline: str, **options: Any) -> None:
-    r"""Run a pipeline on this machine, task by task as in production.
+    """Run a pipeline on this machine, task by task as in production.
 
     \b
     dagforge run data_science                     every task, each in its own process
@@ -80,7 +80,7 @@ def run(pipeline: str, **options: Any) -> None:
     dagforge run data_science --resume            go on where the last run stopped
 
     A generated task starts the same command with --task, and then runs its own nodes only.
-    """
+    """  # noqa: D301  # click reads the character
     if options["task"] is not None:
         _run_task(pipeline, options)
     else:
@@ -168,6 +168,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     found = build(request, render_files=False)
     (dag,) = found.dags
     check_runnable(dag)
+    _check_overlay(found)
     values = merged(merged(defaults_of(dag.pipeline), read_parameters(found.conf)), parameters)
     problems = Problems()
     check_given(dag.pipeline, values, problems)
@@ -201,6 +202,17 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     )
     outcome = _with_progress(local, run_locally)
     _report(local, outcome)
+
+
+def _check_overlay(found: Build) -> None:
+    """Refuse to run tasks of Kedro that hand each other what the catalog does not keep yet."""
+    from dagforge.output.overlay import overlay_of
+    from dagforge.runtime.errors import RunError
+
+    if found.overlay and found.conf.kedro is not None:
+        overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
+        if overlay is not None and not overlay.is_current:
+            raise RunError([overlay.stale()])
 
 
 def dag_project(dag: DagPlan) -> str:

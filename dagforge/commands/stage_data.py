@@ -242,6 +242,7 @@ def plan_data(dag: DagPlan) -> Data:
         "env": dag.env,
         "description": dag.description,
         "catchup": dag.catchup,
+        "kept": list(dag.kept),
         "arguments": as_arguments(dag.arguments),
         "deployment": as_arguments(dag.deployment),
         "source": None if dag.source is None else as_arguments(dag.source),

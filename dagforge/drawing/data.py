@@ -49,6 +49,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
             {
                 "name": shape.name,
                 "nodes": list(shape.nodes),
+                "task": shape.task,
                 "box": None if shape.box is None else panel.boxes[shape.box].name,
                 "colour": shape.colour,
                 "notes": list(shape.notes),

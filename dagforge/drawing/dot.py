@@ -19,6 +19,7 @@ from dagforge.drawing.labels import (
 )
 from dagforge.drawing.model import Direction, Panel, Picture
 from dagforge.drawing.palette import MARK, PLAIN, Paint, paint
+from dagforge.errors import visible
 
 
 def dot(pictures: Sequence[Picture], direction: Direction) -> str:
@@ -29,10 +30,10 @@ def dot(pictures: Sequence[Picture], direction: Direction) -> str:
 def _lines(pictures: Sequence[Picture], direction: Direction) -> Iterator[str]:
     yield f"// {MADE_BY}"
     yield "digraph pipelines {"
-    yield f"  graph [rankdir={'TB' if direction == 'down' else 'LR'}, charset=UTF-8];"
-    yield '  graph [fontname="Helvetica,Arial,sans-serif", labeljust=l, style=rounded];'
-    yield '  node [fontname="Helvetica,Arial,sans-serif", shape=box, style="rounded,filled"];'
-    yield '  edge [fontname="Helvetica,Arial,sans-serif", fontsize=10, color="#5b7083"];'
+    yield f"  graph [rankdir={'TB' if direction == 'down' else 'LR'}];"
+    yield '  graph [charset="UTF-8", fontname="Helvetica", labeljust=l, style=rounded];'
+    yield '  node [fontname="Helvetica", shape=box, style="rounded,filled"];'
+    yield '  edge [fontname="Helvetica", fontsize=10, color="#5b7083"];'
     for picture in pictures:
         prefix = scope(picture, alone=len(pictures) == 1)
         for panel in picture.panels:
@@ -57,11 +58,11 @@ def _panel(picture: Picture, panel: Panel, prefix: str) -> Iterator[str]:
             if box is not None:
                 around = panel.boxes[box]
                 yield f"subgraph cluster_{prefix}{identifier('g', around.name)} {{"
-                label = " \N{MIDDLE DOT} ".join([shown(around.name), *around.notes])
+                label = " \N{MIDDLE DOT} ".join([shown(around.name), *map(shown, around.notes)])
                 mark = f'color="{MARK}"; penwidth=3;' if around.marked else f'color="{_BORDER}";'
                 yield f"  label={_quoted(label)}; {mark}"
-        label = _quoted("\n".join([shown(shape.name), *shape.notes]))
-        tooltip = _quoted(shape.name)
+        label = _quoted("\n".join([shown(shape.name), *map(shown, shape.notes)]))
+        tooltip = _quoted(visible(shape.name))
         step = step_of.get(shape.colour or "")
         colours = PLAIN if step is None else paint(step, picture.coloured_by)
         indent = "  " if box is not None else ""

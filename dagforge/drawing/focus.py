@@ -29,10 +29,8 @@ def names_in(picture: Picture) -> set[str]:
     """Return what a focus may name: nodes and tasks."""
     names: set[str] = set()
     for panel in picture.panels:
-        names.update(box.name for box in panel.boxes)
         for shape in panel.shapes:
-            names.add(shape.name)
-            names.update(shape.nodes)
+            names.update((shape.task, *shape.nodes))
     return names
 
 
@@ -46,20 +44,18 @@ def look_at(picture: Picture, focus: Focus) -> Picture | None:
         node
         for panel in picture.panels
         for shape in panel.shapes
-        if shape.name in names or (shape.box is not None and panel.boxes[shape.box].name in names)
+        if shape.task in names
         for node in shape.nodes
     } | names
-    panels = tuple(_part(panel, inside, focus) for panel in picture.panels)
+    panels = tuple(_part(panel, frozenset(inside), focus) for panel in picture.panels)
     if not any(panel.shapes for panel in panels):
         return None
     return with_used_colours(replace(picture, panels=panels))
 
 
-def _part(panel: Panel, names: Collection[str], focus: Focus) -> Panel:
+def _part(panel: Panel, names: frozenset[str], focus: Focus) -> Panel:
     starts = {
-        number
-        for number, shape in enumerate(panel.shapes)
-        if shape.name in names or not names.isdisjoint(shape.nodes)  # type: ignore[attr-defined]
+        number for number, shape in enumerate(panel.shapes) if not names.isdisjoint(shape.nodes)
     }
     size = len(panel.shapes)
     later: list[list[int]] = [[] for _ in range(size)]

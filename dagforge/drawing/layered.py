@@ -22,7 +22,7 @@ from dagforge.order import smallest_first
 Point = tuple[float, float]
 
 # How many bends an edge may have on average: long edges cost one for each layer that they pass.
-BENDS_PER_EDGE = 6
+BENDS_PER_EDGE = 4
 SWEEPS = 24
 COUNTED_EDGES = 20_000
 STRAIGHTENINGS = 8

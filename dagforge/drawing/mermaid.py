@@ -19,12 +19,16 @@ from dagforge.drawing.labels import (
     scope,
     shown,
 )
-from dagforge.drawing.model import Direction, Panel, Picture
+from dagforge.drawing.model import Box, Direction, Panel, Picture
 from dagforge.drawing.palette import MARK, PLAIN, Paint, paint
 
 # What Mermaid, or Markdown inside of it, might read as more than a character. `#60;` is its own
 # spelling of one by number.
-_SPECIAL = re.compile(r"[!-'*:-@\[-^`{-~]|\.(?= )|^[+-]")
+_SPECIAL = re.compile(r"[\u2060!-'*:-@\[-^`{-~]|\.(?= )|^[+-]")
+# What begins a formula or an icon, however its characters are spelled. A character that is not seen
+# parts it.
+_MAGIC = re.compile(r"(?<=\$)(?=\$)|(?<=:)(?=fa-)")
+_JOINER = "\N{WORD JOINER}"
 
 
 def mermaid(pictures: Sequence[Picture], direction: Direction) -> str:
@@ -60,6 +64,7 @@ def _lines(pictures: Sequence[Picture], direction: Direction) -> Iterator[str]:
     yield f"%% {MADE_BY}"
     yield "flowchart TB" if direction == "down" else "flowchart LR"
     marked: list[int] = []
+    boxes: list[str] = []
     arrows = 0
     paints: dict[str, Paint] = {}
     for picture in pictures:
@@ -76,12 +81,14 @@ def _lines(pictures: Sequence[Picture], direction: Direction) -> Iterator[str]:
                 yield "  end"
             marked += (arrows + number for number, arrow in enumerate(panel.arrows) if arrow.marked)
             arrows += len(panel.arrows)
+            boxes += (_box(prefix, box) for box in panel.boxes if box.marked)
         yield from _legend(picture, prefix)
     yield f"  classDef plain {_style(PLAIN)}"
     for name, each in sorted(paints.items()):
         yield f"  classDef {name} {_style(each)}"
-    if any(box.marked for each in pictures for panel in each.panels for box in panel.boxes):
+    if boxes:
         yield f"  classDef cycle stroke:{MARK},stroke-width:3px"
+        yield f"  class {','.join(boxes)} cycle"
     if marked:
         numbers = ",".join(map(str, marked))
         yield f"  linkStyle {numbers} stroke:{MARK},stroke-width:3px"
@@ -100,8 +107,7 @@ def _panel(picture: Picture, panel: Panel, prefix: str) -> Iterator[str]:
             if box is not None:
                 around = panel.boxes[box]
                 label = _label(around.name, around.notes, " \N{MIDDLE DOT} ")
-                mark = ":::cycle" if around.marked else ""
-                yield f'subgraph {prefix}{identifier("g", around.name)}["{label}"]{mark}'
+                yield f'subgraph {_box(prefix, around)}["{label}"]'
         label = _label(shape.name, shape.notes, "<br/>")
         # A colour of a machine that no settings describe is not known.
         step = step_of.get(shape.colour or "")
@@ -129,6 +135,10 @@ def _legend(picture: Picture, prefix: str) -> Iterator[str]:
     yield "  end"
 
 
+def _box(prefix: str, box: Box) -> str:
+    return f"{prefix}{identifier('g', box.name)}"
+
+
 def _class(picture: Picture, step: int) -> str:
     return f"{picture.coloured_by}{step}"
 
@@ -143,4 +153,5 @@ def _label(name: str, notes: Sequence[str], between: str) -> str:
 
 def _text(text: str) -> str:
     """Return a text for a label in quotes, in which none of its characters means anything."""
+    text = _MAGIC.sub(_JOINER, text)
     return _SPECIAL.sub(lambda found: "".join(f"#{ord(char)};" for char in found[0]), text)

@@ -35,6 +35,7 @@ class Shape:
     Attributes:
         name: of the node, or the task_id; unique in its panel.
         nodes: names of the nodes that it stands for.
+        task: the task_id, or of the group where there is no plan; a task's own name.
         box: position of its box in the panel; None outside all.
         colour: name of its `Colour`; None without one.
         notes: short lines below the name.
@@ -43,6 +44,7 @@ class Shape:
 
     name: str
     nodes: tuple[str, ...]
+    task: str
     box: int | None = None
     colour: str | None = None
     notes: tuple[str, ...] = ()

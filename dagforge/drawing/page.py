@@ -100,7 +100,7 @@ def _table(picture: Picture, panel: Panel) -> Iterator[str]:
     columns = (panel.by, "task" if panel.by == "node" else "nodes", "machine", "runs after")
     yield f"<table><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr>"
     for number, shape in enumerate(panel.shapes):
-        own = shape.facts.get("task", "") if panel.by == "node" else ", ".join(shape.nodes)
+        own = shape.task if panel.by == "node" else ", ".join(shape.nodes)
         cells = (shape.name, own, shape.facts.get("machine"), ", ".join(before.get(number, ())))
         yield f"<tr>{''.join(map(_cell, cells))}</tr>"
     yield "</table></details>"

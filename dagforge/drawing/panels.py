@@ -110,6 +110,7 @@ class _Maker:
                 Shape(
                     name,
                     tuple(node.name for node in group.nodes),
+                    name,
                     colour=self._colour(group, size),
                     notes=tuple(note for note in (count, size) if note),
                     facts={
@@ -138,11 +139,11 @@ class _Maker:
         return Shape(
             node.name,
             (node.name,),
+            task,
             box,
             self._colour(group, size),
             (size,) if size else (),
             {
-                "task": task,
                 "runs": action.path
                 if isinstance(action, Operator)
                 else action.target or list(action.command),

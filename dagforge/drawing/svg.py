@@ -127,8 +127,7 @@ def panel_lines(picture: Picture, panel: Panel, layout: Layout) -> Iterator[str]
     """Yield the elements of one panel: boxes, arrows, shapes, and labels above all."""
     for box, at in zip(panel.boxes, layout.boxes, strict=True):
         style = "box marked" if box.marked else "box"
-        yield f"<g>{_tooltip(box.name)}{_rectangle(at, style)}"
-        yield _text(box_title(box), at.x + PADDING, at.y + BOX_TITLE - 7, "note") + "</g>"
+        yield f"<g>{_tooltip(box.name)}{_rectangle(at, style)}</g>"
     for arrow, path in zip(panel.arrows, layout.paths, strict=True):
         kinds = ["arrow"]
         kinds += [] if arrow.datasets else ["after"]
@@ -140,6 +139,11 @@ def panel_lines(picture: Picture, panel: Panel, layout: Layout) -> Iterator[str]
             f'<path class="{" ".join(kinds)}" d="{_curve(path, layout.direction)}" '
             f'marker-end="url(#{head})">{_tooltip(f"{start} → {end}: {behind}")}</path>'
         )
+    for box, at in zip(panel.boxes, layout.boxes, strict=True):
+        title = box_title(box)
+        width = LETTER * NOTE_SIZE * text_width(title)
+        yield _rectangle(Rectangle(at.x + PADDING, at.y + 5, width, 14), "behind")
+        yield _text(title, at.x + PADDING, at.y + BOX_TITLE - 7, "note")
     step_of = {colour.name: colour.step for colour in picture.colours}
     for shape, at in zip(panel.shapes, layout.shapes, strict=True):
         yield from _shape(picture, shape, at, step_of.get(shape.colour or ""))

@@ -54,17 +54,22 @@ class Found:
 
     def program(self) -> Program | None:
         """Return what its source means, None when it is not valid Python."""
-        try:
-            tree = parse(self.data.decode())
-            return Program(tree_hash(tree), ids_of(tree))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+        return program_of(self.data)
+
+    def is_in_conflict(self, program: Program | None) -> bool:
+        """Say whether git could not merge it, and nobody has put it together since.
+
+        Both versions are committed then: nothing is lost with it.
+        """
+        if program is not None:
+            return False
+        lines = iter(self.text.splitlines())
+        marks = ("<<<<<<< ", "=======", ">>>>>>> ")
+        return all(any(line.startswith(mark) for line in lines) for mark in marks)
 
     def is_edited(self, program: Program | None) -> bool:
         """Say whether its tree or its header's fields are not those it was written with."""
-        if self.header is None or self.header.manifest is None or program is None:
-            return True
-        return seal(self.header.manifest, program.hash) != self.header.hash
+        return is_edited(self.header, program)
 
 
 @frozen
@@ -73,6 +78,22 @@ class Program:
 
     hash: str
     ids: Ids
+
+
+def program_of(data: bytes) -> Program | None:
+    """Return what source means, None when it is not valid Python."""
+    try:
+        tree = parse(data.decode())
+        return Program(tree_hash(tree), ids_of(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def is_edited(header: FileManifest | None, program: Program | None) -> bool:
+    """Say whether a file's tree or its header's fields are not those it was written with."""
+    if header is None or header.manifest is None or program is None:
+        return True
+    return seal(header.manifest, program.hash) != header.hash
 
 
 @frozen

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 from pathlib import Path
+from typing import Final
 
 from dagforge.errors import OutputError, Problems
 from dagforge.frozen import frozen
@@ -84,7 +86,7 @@ def judge(
 ) -> Fate:
     """Compare a file that should be with the one that is there.
 
-    `stale` and `missing` are free to be written; `edited`, `foreign` and `owned` are not.
+    `stale`, `conflict` and `missing` are free to be written, the others are not.
     """
     if found is None:
         return Fate(file, real, found, "missing")
@@ -108,6 +110,8 @@ def verdict_on(
     theirs, wanted = found.header.manifest, read_manifest(file.text)
     if theirs is not None and not _may_replace(file, theirs, files, mode):
         return "owned"
+    if found.is_in_conflict(program):
+        return "conflict"
     is_wanted = (
         program is not None
         and wanted is not None
@@ -145,15 +149,40 @@ def _is_part(manifest: Manifest) -> bool:
     return not options.isdisjoint(("--tags", "--nodes", "--from-nodes", "--to-nodes"))
 
 
-def find_left_overs(fates: Sequence[Fate], folder: Folder, mode: WriteMode) -> list[LeftOver]:
-    """Return this project's files in the folders that are written to which nothing writes now."""
+@frozen
+class Rival:
+    """A file that somebody else made, with the DAG of a file of ours.
+
+    Attributes:
+        path: within the output folder.
+    """
+
+    path: str
+    dag_id: str
+    ours: RenderedFile
+
+
+# The id as the first argument of a DAG, which is where people and templates write it.
+_DAG: Final = re.compile(r"""\b(?:DAG|dag)\(\s*(?:dag_id\s*=\s*)?["']([^"'\n]+)["']""")
+
+
+def find_left_overs(
+    fates: Sequence[Fate], beside: Sequence[Found], mode: WriteMode
+) -> list[LeftOver]:
+    """Return this project's files in the folders that are written to which nothing writes now.
+
+    Args:
+        fates: of the files that are written.
+        beside: of `files_beside`.
+        mode: what is done with the folder.
+    """
     written = {fate.real for fate in fates}
     identities = {fate.found.identity for fate in fates if fate.found}
     by_manifest = {replace(fate.file.manifest, source=""): fate.file for fate in fates}
     owners = {_owner(fate.file.manifest) for fate in fates}
     pipelines = {(*_owner(fate.file.manifest), fate.file.manifest.pipeline) for fate in fates}
     left_overs = []
-    for found in _generated_files(folder, fates):
+    for found in beside:
         theirs = found.header.manifest if found.header else None
         if theirs is None or found.real in written or found.identity in identities:
             continue
@@ -170,8 +199,31 @@ def find_left_overs(fates: Sequence[Fate], folder: Folder, mode: WriteMode) -> l
     return left_overs
 
 
-def _generated_files(folder: Folder, fates: Sequence[Fate]) -> Iterator[Found]:
-    """Give the files with a header in the folders that are written to, in order of their names.
+def find_rivals(fates: Sequence[Fate], beside: Sequence[Found]) -> list[Rival]:
+    """Return files that somebody else made, with a DAG in them that a file of ours has too."""
+    file_of = {
+        match[1]: fate.file
+        for fate in fates
+        for match in _DAG.finditer(fate.file.text)
+        if fate.verdict not in ("foreign", "owned")
+    }
+    written = {fate.real for fate in fates}
+    return [
+        Rival(found.path, dag_id, file_of[dag_id])
+        for found in beside
+        if found.header is None and found.real not in written
+        for dag_id in dict.fromkeys(match[1] for match in _DAG.finditer(found.text))
+        if dag_id in file_of
+    ]
+
+
+def files_beside(folder: Folder, fates: Sequence[Fate]) -> list[Found]:
+    """Return the Python files in the folders that are written to, in order of their names."""
+    return list(_files_beside(folder, fates))
+
+
+def _files_beside(folder: Folder, fates: Sequence[Fate]) -> Iterator[Found]:
+    """Give the files one by one.
 
     Links are not followed: what they lead to is somebody else's.
     """
@@ -189,7 +241,7 @@ def _generated_files(folder: Folder, fates: Sequence[Fate]) -> Iterator[Found]:
             path = (real / name).relative_to(folder.real).as_posix()
             with contextlib.suppress(OSError):
                 found = read_file(path, real / name, whole=False)
-                if found is not None and found.header is not None:
+                if found is not None:
                     yield found
 
 

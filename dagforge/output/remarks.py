@@ -8,7 +8,7 @@ from typing import Final
 from dagforge.errors import Problem, SourceLocation
 from dagforge.output.files import RenderedFile, WriteMode
 from dagforge.output.folder import Folder
-from dagforge.output.judge import Fate, LeftOver
+from dagforge.output.judge import Fate, LeftOver, Rival
 from dagforge.output.manifest import (
     Ids,
     Manifest,
@@ -37,6 +37,8 @@ def objections(
             yield problem
             if problem.severity == "error":
                 continue
+        elif fate.verdict == "conflict" and not mode.check:
+            yield _in_conflict(at)
         elif fate.verdict == "edited" and not mode.check:
             real = fate.real.relative_to(folder.real).as_posix()
             yield edited_problem(fate.file, at, real in held, mode)
@@ -99,6 +101,12 @@ def _owned(
         at,
         "choose another dag_id (--dag-id) or --output-dir, or replace it with --force",
     )
+
+
+def _in_conflict(at: SourceLocation) -> Problem:
+    message = "git could not merge this file, and it is made again"
+    fix = f"merged are its definition and settings; `git add {at.file}`"
+    return Problem("merge-conflict", message, at, fix, "warning")
 
 
 def named_owner(word: str, value: str | None) -> str:
@@ -164,6 +172,9 @@ def stale_problems(
         if fate.verdict == "missing":
             message = f"this file of pipeline '{ours.pipeline}' is missing"
             problems.append(Problem("missing-file", message, at, run))
+        elif fate.verdict == "conflict":
+            message = "git could not merge this file"
+            problems.append(Problem("merge-conflict", message, at, run))
         elif fate.verdict == "edited":
             fix = f"make the change in {ours.source}, its settings or a template; then {run}"
             problems.append(Problem("edited-file", "this file was edited by hand", at, fix))
@@ -190,3 +201,15 @@ def left_over_problem(left_over: LeftOver, folder: Folder, mode: WriteMode) -> P
     if mode.prune and mode.complete:
         fix = "it was edited by hand and git does not hold the edit: delete it, or use --force"
     return Problem("left-over", message, folder.at(left_over.found.path), fix)
+
+
+def rival_problem(rival: Rival, folder: Folder) -> Problem:
+    """Return what is said of a file of somebody else that has a DAG of ours."""
+    return Problem(
+        "same-dag-id",
+        f"this file, which DagForge did not make, has the DAG '{rival.dag_id}' too, which is in "
+        f"'{folder.label_of(rival.ours.path)}': Airflow shows now the one, now the other",
+        folder.at(rival.path),
+        "remove it, or give the pipeline another dag_id",
+        "warning",
+    )

@@ -14,6 +14,7 @@ from dagforge.frozen import frozen
 from dagforge.ir import GroupLink, Node, NodeGroup, Pipeline, Work
 from dagforge.resolve import Layer, Settings
 
+KEDRO = "kedro"
 STORE = "DAGFORGE_STORE_URL"
 # What can give a pod a disk that others see too.
 VOLUMES = ("volumes", "pod_overrides", "pod_template_file", "full_pod_spec")
@@ -36,6 +37,7 @@ def check_handover(
     links: Iterable[GroupLink],
     settings: Settings,
     problems: Problems,
+    kept: Sequence[str] = (),
 ) -> None:
     """Report data that a task hands over on a disk that no other task sees.
 
@@ -45,6 +47,7 @@ def check_handover(
         links: between all tasks.
         settings: of the pipeline, for their places.
         problems: takes `local-store` errors and `local-path` warnings, one of each a pipeline.
+        kept: what Kedro's nodes hand over through the store.
     """
     borders: dict[str, set[str]] = {}
     for link in links:
@@ -55,8 +58,18 @@ def check_handover(
     writers = {dataset: node for node in pipeline.nodes for dataset in node.outputs}
     of_functions = {dataset for dataset, node in writers.items() if _is_function(node)}
     handed = [(task, sorted(of_functions & borders.get(task.group.name, set()))) for task in apart]
-    _check_store(pipeline, handed, writers, settings, problems)
+    by_kedro = {name for name in of_functions if is_kedro(writers[name])}.difference(kept)
+    stored = [
+        (task, [name for name in names if name not in by_kedro and not _has_place(pipeline, name)])
+        for task, names in handed
+    ]
+    _check_store(pipeline, stored, writers, settings, problems)
     _check_paths(pipeline, handed, problems)
+
+
+def is_kedro(node: Node) -> bool:
+    """Say whether Kedro runs a node, and handles what it reads and writes."""
+    return isinstance(node.action, Work) and node.action.runner == KEDRO
 
 
 def _is_function(node: Node) -> bool:
@@ -66,21 +79,20 @@ def _is_function(node: Node) -> bool:
 
 def _check_store(
     pipeline: Pipeline,
-    handed: Sequence[tuple[Apart, Sequence[str]]],
+    stored: Sequence[tuple[Apart, Sequence[str]]],
     writers: Mapping[str, Node],
     settings: Settings,
     problems: Problems,
 ) -> None:
     """Report what goes through the store of a pod that has none, or one on its own disk."""
     faults: dict[str, tuple[Apart, str | None]] = {}
-    for task, datasets in handed:
-        stored = [name for name in datasets if not _has_place(pipeline, name)]
-        if not stored:
+    for task, datasets in stored:
+        if not datasets:
             continue
         url = store_of(task.settings)
         if url is ... or (url is not None and not _is_near(url, task.settings)):
             continue
-        for name in stored:
+        for name in datasets:
             faults.setdefault(name, (task, url))
     if not faults:
         return

@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dagforge.ir import Node, NodeGroup, Work
-from dagforge.planning.handover import STORE, store_of
-from dagforge.planning.planner import Planner
+from dagforge.errors import Problem
+from dagforge.ir import NodeGroup, Work
+from dagforge.planning.handover import STORE, is_kedro, store_of
+from dagforge.planning.planner import Planner, tag_prefixes
 from dagforge.planning.variables import CONTRACT, RUN_ID, STRUCTURE, TASK
 from dagforge.resolve import Layer
 from dagforge.values import Literal, Model, RunText, RunValue
 
-RUNNER = "kedro"
 RUN_PARAMETER = "dagforge_run"
 """What `kedro run --params` calls the folder of a run, below that of all runs."""
 # `--pipelines` came with 1.2; `--pipeline` works everywhere up to now, and warns since 1.4.
@@ -28,14 +28,29 @@ _QUIET = Layer("Kedro tells nobody", {"env_vars": {"DO_NOT_TRACK": "1"}})
 Word = str | Literal | RunValue | RunText
 
 
-def is_kedro(node: Node) -> bool:
-    """Say whether Kedro runs a node."""
-    return isinstance(node.action, Work) and node.action.runner == RUNNER
-
-
 def starts_kedro(group: NodeGroup, data: Mapping[str, Any], *, own_machine: bool) -> bool:
     """Say whether a task starts Kedro by a command; in a worker DagForge does, in its process."""
     return is_kedro(group.nodes[0]) and (own_machine or data["entrypoint"] != _DAGFORGE)
+
+
+def warn_of_colons(planner: Planner) -> None:
+    """Warn of beginnings of tags that no tag of Kedro can have: since 0.19 it refuses colons."""
+    if not any(is_kedro(node) for node in planner.pipeline.nodes):
+        return
+    data, layers = planner.settings.for_dag(), planner.settings.dag_layers
+    for name in ("grouping_prefix", "resources_tag_prefix"):
+        prefixes = tag_prefixes(data, name)
+        if all(":" in prefix for prefix in prefixes):
+            better = prefixes[0].replace(":", ".")
+            planner.problems.warn(
+                Problem(
+                    "kedro-tag",
+                    f"no node has a tag that begins with '{prefixes[0]}': since 0.19 a tag of "
+                    "Kedro has no colon",
+                    planner.settings.place((name,), layers),
+                    fix=f"write '{better}' here and in the tags, such as {better}NAME",
+                )
+            )
 
 
 def quiet_layer(planner: Planner, kind: str) -> Layer | None:
@@ -105,10 +120,32 @@ def _parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
     given = ",".join(
         f"{name}={text}" for name, text in _texts(planner, data.get("runtime_params") or {})
     )
-    if not data.get("fix_borders"):
+    if not planner.kept:
         return RunText(given) if given else None
-    before = f"{RUN_PARAMETER}={planner.dag_path.rpartition('/')[2]}/r-"
+    before = f"{RUN_PARAMETER}={_base_of_runs(planner, data)}/{planner.run_path}/r-"
     return RunText(before, RunValue("run_id"), f",{given}" if given else "")
+
+
+def _base_of_runs(planner: Planner, data: Mapping[str, Any]) -> str:
+    """Return where the folders of all runs are, as the catalog is told."""
+    url = store_of(data)
+    if url is ... and planner.once("unknown"):
+        planner.problems.error(
+            "local-store",
+            f"tasks of '{planner.pipeline.name}' hand over '{planner.kept[0]}' by a store that "
+            "only the cluster knows, and Kedro must be told where",
+            fix="set `store_url: s3://bucket/path` (or gs://...)",
+        )
+    if not isinstance(url, str):
+        return ".dagforge/store"
+    if "," in url and planner.once("comma"):
+        planner.problems.error(
+            "runtime-params",
+            f"the store {url} has a comma in it, at which Kedro would part it",
+            planner.settings.place(("store_url",), planner.settings.dag_layers),
+            fix="give the store another name",
+        )
+    return url.rstrip("/")
 
 
 def _texts(

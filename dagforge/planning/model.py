@@ -92,6 +92,7 @@ class DagPlan:
         variables: Python name by task_id.
         vars: free variables for templates.
         settings: what holds for the DAG, by canonical name, as YAML gave it.
+        kept: datasets in memory that an overlay of Kedro's catalog keeps between tasks.
     """
 
     dag_id: str
@@ -111,6 +112,7 @@ class DagPlan:
     vars: Mapping[str, Any]
     settings: Mapping[str, Any]
     catchup: bool = False
+    kept: tuple[str, ...] = ()
 
     @property
     def stored_parameters(self) -> Mapping[str, Parameter]:

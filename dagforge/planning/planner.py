@@ -23,7 +23,13 @@ from dagforge.target import Setting, Target
 
 @dataclass(slots=True)
 class Planner:
-    """What the parts of one plan have in common."""
+    """What the parts of one plan have in common.
+
+    Attributes:
+        dag_path: `project/dag_id`.
+        run_path: folder of the DAG's runs below the store's base.
+        kept: datasets in memory that an overlay of Kedro's catalog keeps between tasks.
+    """
 
     pipeline: Pipeline
     settings: Settings
@@ -38,6 +44,8 @@ class Planner:
     arguments: dict[tuple[int, str, str | None], Mapping[str, Any]] = field(default_factory=dict)
     told: set[tuple[str, ...]] = field(default_factory=set)
     told_in_run: set[str] = field(default_factory=set)
+    run_path: str = ""
+    kept: tuple[str, ...] = ()
 
     def once(self, *key: str) -> bool:
         """Say whether this is the first time that somebody asks for `key`."""

@@ -320,14 +320,6 @@ def _operator_arguments(
 ) -> Mapping[str, Any]:
     node = group.nodes[0]
     at = node.origin / "operator" / "arguments"
-    if "." not in action.path and action.path not in planner.target.imports:
-        planner.problems.error(
-            "bad-import",
-            f"'{action.path}' is no operator that DagForge knows by its short name",
-            node.origin / "operator" / "type",
-            fix="write its import path, such as "
-            "airflow.providers.amazon.aws.operators.s3.S3ListOperator",
-        )
     if "task_id" in action.arguments:
         planner.problems.error(
             "wrong-value",

@@ -32,6 +32,7 @@ _KEYS: dict[str, type] = {
     "inputs": list,
     "required-version": str,
     "extends": list,
+    "deploy": dict,
     "policy": dict,
 }
 
@@ -67,6 +68,7 @@ class Project:
         inputs: environment variables that `${env:NAME}` may read.
         extends: packages whose settings, templates, targets and policy hold here too.
         policy: the project's own rules, not yet checked.
+        deploy: the table `deploy`, which `deploying/settings.py` checks.
         table: where these keys are.
         kedro: of a Kedro project; None for any other.
     """
@@ -84,6 +86,7 @@ class Project:
     required_version: str | None = None
     extends: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
+    deploy: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
@@ -92,12 +95,27 @@ class Project:
         return self.table / key if self.table is not None else None
 
 
-def read_project(root: Path, *, version: str | None = None) -> Project:
+_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
+
+
+def holds_project(folder: Path) -> bool:
+    """Say whether a folder is that of a project."""
+    if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
+        return True
+    pyproject = folder / "pyproject.toml"
+    try:
+        return pyproject.is_file() and _TABLES.search(pyproject.read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def read_project(root: Path, *, version: str | None = None, any_version: bool = False) -> Project:
     """Return the facts of the project in `root`, the defaults where there is no file.
 
     Args:
         root: a folder; those above it are not searched.
         version: DagForge's own, to compare with `required-version`; None for the installed one.
+        any_version: take one that wants another DagForge, where nothing will be written.
 
     Raises:
         LoadError: a file cannot be read, both files have the facts, this version is not the
@@ -133,7 +151,8 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
     if not tables:
         return Project(root, default_name, kedro=kedro)
     origin, facts = tables[0]
-    check_version(facts.get("required-version"), origin, version)
+    if not any_version:
+        check_version(facts.get("required-version"), origin, version)
     return replace(_project(root, default_name, facts, origin), kedro=kedro)
 
 
@@ -193,6 +212,7 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         required_version=good.get("required-version"),
         extends=good.get("extends", ()),
         policy=good.get("policy", {}),
+        deploy=good.get("deploy", {}),
         table=origin,
     )
 

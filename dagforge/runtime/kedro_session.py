@@ -76,7 +76,7 @@ def _session(run: KedroRun) -> Any:
 
     from dagforge.runtime.kedro_hook import hooks
 
-    parameters = {**run.parameters, RUN_PARAMETER: run_parameter(run.place)}
+    parameters = {**run.parameters, RUN_PARAMETER: f"{run.store_url}/{run.place.path}"}
     # Kedro 0.19 calls them `extra_params`.
     known = inspect.signature(KedroSession.create).parameters
     name = "runtime_params" if "runtime_params" in known else "extra_params"
@@ -87,11 +87,6 @@ def _session(run: KedroRun) -> Any:
     if not session._hook_manager.is_registered(hooks):
         session._hook_manager.register(hooks)
     return session
-
-
-def run_parameter(place: RunPlace) -> str:
-    """Return the folder of a run as the catalog knows it, as a pod's command has it."""
-    return f"{place.dag_id}/r-{place.run_id}"
 
 
 def _run(session: Any, nodes: Sequence[Node]) -> None:

@@ -15,7 +15,7 @@ from dagforge.frontends.catalog import read_parameters
 from dagforge.frontends.parameters import check_given, defaults_of
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
-from dagforge.planning.kedro_run import is_kedro
+from dagforge.planning.handover import is_kedro
 from dagforge.reading.kedro_project import speak
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.execute import Say, TaskRun, execute, store_url_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from dagforge.output.manifest import HEADER_LINES
 from tests.real.environments import python_of
+from tests.real.kedro_projects import run_kedro, write_kedro_project
+from tests.real.test_migrate import KEDRO
 from tests.real.test_target_facts import ask
 from tests.test_kedro_template import (
     ARTICLE,
@@ -84,7 +88,7 @@ def test_text_is_that_of_the_real_kedro_airflow(tmp_path: Path) -> None:
     }.items():
         (kedro / file).parent.mkdir(parents=True, exist_ok=True)
         (kedro / file).write_text(text)
-    python = python_of("kedro")
+    python = python_of("kedro-1.7")
     where = "import kedro_airflow; print(kedro_airflow.__file__)"
     package = subprocess.run(
         [str(python), "-c", where], capture_output=True, text=True, check=True
@@ -103,6 +107,63 @@ def test_text_is_that_of_the_real_kedro_airflow(tmp_path: Path) -> None:
     template = Path(package.strip()).parent / "airflow_dag_template.j2"
     ours = render(stages, template, "space_flights").text
     assert ours == theirs + "\n"
+
+
+# What a template can ask for, but `type`, which here is never `namespace`.
+EVERYTHING = """\
+\"\"\"
+{{ dag_name | safe | slugify }} {{ pipeline_name }} {{ package_name | safe }} {{ env }}
+{{ conf_source }} {{ owner | safe }} {{ schedule | default(schedule_interval) }} {{ start_date }}
+{% include "parts/nodes.j2" %}
+{%- for group in node_objs %}
+{{ group.name }} {{ group.name | slugify }}
+{%- for node in group.nodes %} {{ node }}{% endfor %} after
+{%- for name in group.dependencies %} {{ name | slugify }}{% endfor %}
+{%- endfor %}
+{{ pipeline.all_inputs() | sort | join(" ") }} {{ pipeline.outputs() | sort | join(" ") }}
+\"\"\"
+"""
+NODES = """\
+{%- for node in pipeline.nodes %}
+{{ node.name }} {{ node.short_name | slugify }} {{ node.namespace }} {{ node.func.__name__ }}
+{{ node.inputs | join(" ") }} {{ node.outputs | join(" ") }} {{ node.tags | sort | join(" ") }}
+{%- endfor %}
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "options"),
+    [
+        ("airflow_dag_template.j2", ()),
+        ("groups_0_11.j2", ("--params", "retries=4,owner=me")),
+        ("everything.j2", ("--conf-source", "conf.tar.gz", "-e", "local")),
+        ("everything.j2", ("--group-by", "namespace")),
+    ],
+)
+def test_text_on_a_kedro_project_is_that_of_the_real_kedro_airflow(
+    template: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    settings = "default: {owner: me, schedule: '@daily', start_date: [2023, 6, 1]}\n"
+    root = write_kedro_project(tmp_path, {**KEDRO, "conf/base/airflow.yml": settings})
+    # No tags that group: kedro-airflow knows none.
+    shutil.copytree(TEMPLATES, root / "templates")
+    (root / "templates/everything.j2").write_text(EVERYTHING)
+    (root / "templates/parts/nodes.j2").write_text(NODES)
+    where = "import kedro_airflow; print(kedro_airflow.__file__)"
+    python = str(python_of("kedro-1.7"))
+    package = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
+    shutil.copy(Path(package.stdout.strip()).parent / "airflow_dag_template.j2", root / "templates")
+    given = ("-j", f"templates/{template}", *options)
+    theirs = run_kedro(root, "airflow", "create", *given, "-t", "theirs", program="kedro")
+    ours = run_kedro(root, "create", *given, "-t", "ours", "--params", "max_active_runs=1")
+    assert (theirs.code, ours.code) == (0, 0), theirs.err + ours.err
+    # How tasks run is the template's own business: a warning, where DagForge's tasks are refused.
+    assert "warning: tasks hand over 'regressor' and 2 more in memory" in ours.err
+    (old,) = (root / "theirs").iterdir()
+    (new,) = (root / "ours").iterdir()
+    text = old.read_text().replace("max_active_runs=3", "max_active_runs=1")
+    body = "".join(new.read_text().splitlines(keepends=True)[HEADER_LINES:])
+    assert body == text.rstrip("\n") + "\n"
 
 
 def dashed(edges: Iterable[tuple[str, str]]) -> list[list[str]]:

@@ -47,7 +47,7 @@ from dagforge.commands.options import (
 )
 @talk_options
 def migrate(dags: Path | None, write: bool, **options: Any) -> None:
-    r"""Say what changes when DagForge takes over from kedro-airflow, and how to keep it.
+    """Say what changes when DagForge takes over from kedro-airflow, and how to keep it.
 
     Reads airflow*.yml and the DAG files that `kedro airflow create` left, without running them.
     Says line by line what will be different and what was wrong, proposes the settings that keep
@@ -58,7 +58,7 @@ def migrate(dags: Path | None, write: bool, **options: Any) -> None:
     dagforge migrate --write                      put the settings into conf/base/dagforge.yml
     dagforge migrate --dags deploy/dags -e cloud  other DAG files, another environment
     dagforge migrate -j templates/gke.j2          when the template goes on being used
-    """
+    """  # noqa: D301  # click reads the character
     from dagforge.commands.migrate.migration import migrate as look
     from dagforge.commands.migrate.tell import as_json, as_text
 
@@ -74,6 +74,8 @@ def migrate(dags: Path | None, write: bool, **options: Any) -> None:
     else:
         tell(problems, options)
         click.echo(as_text(found, verbose=options["verbose"], written=written))
+    if wrong and write:
+        click.echo("nothing is written while there are errors", err=True)
     if wrong:
         raise click.exceptions.Exit(1)
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from dagforge.commands.migrate.model import NewDag, Note, Pair
+from dagforge.commands.show import counted
 from dagforge.errors import DagForgeError
 from dagforge.frozen import frozen
 from dagforge.group import group
@@ -88,8 +89,8 @@ def grouping_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     yield Note(
         "changes",
         "grouping",
-        f"{len(pair.new.nodes_by_task)} tasks instead of {len(pair.old.tasks)}: nodes are grouped "
-        f"otherwise, and {names}{more} would not be there",
+        f"{counted(len(pair.new.nodes_by_task), 'task')} instead of {len(pair.old.tasks)}: nodes "
+        f"are grouped otherwise, and {names}{more} would not be there",
         pair.old.tasks[0].at if pair.old.tasks else pair.old.at,
         "the settings below group them as they were",
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dagforge.build import Request, attempt, read_source
+from dagforge.build import Build, Request, attempt, read_source
 from dagforge.commands.migrate.arguments import compare_arguments
 from dagforge.commands.migrate.ids import old_ids, settings_for_tasks
 from dagforge.commands.migrate.model import Migration, Note, OldSetup, Setting
@@ -20,12 +21,17 @@ from dagforge.commands.migrate.pairs import (
     pair_up,
     rows_of,
 )
-from dagforge.commands.migrate.proposal import settings_for_dag_ids, settle
+from dagforge.commands.migrate.placing import owners, settings_for_dag_ids
+from dagforge.commands.migrate.proposal import ease, settle
 from dagforge.commands.migrate.settings_files import (
     local_env_notes,
+    of_environments,
     read_settings_files,
     settings_notes,
 )
+from dagforge.conf import BASE
+from dagforge.errors import Problem
+from dagforge.kedro_airflow.template import DEFAULT_ENV
 from dagforge.reading.project import read_project
 
 _WHY = {
@@ -51,31 +57,32 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     source = read_source(request)
     found = attempt(request, render_files=request.jinja_file is not None, source=source)
     documents, unread = read_settings_files(source.conf.folder, request.root)
-    told = {str(problem): problem for problem in (*found.problems, *unread)}
-    found = replace(found, problems=tuple(told.values()))
+    eased_request, eased, keep = ease(request, found, source)
 
-    new, reads = new_dags(found.stages, request, found)
-    pairs, notes = pair_up(setup, found, source.pipelines, new)
+    new, reads = new_dags(eased.stages, eased_request, eased)
+    pairs, claims, notes = pair_up(setup, eased, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
     notes += local_env_notes(documents, source.conf.env)
-    seen = None if request.jinja_file is None else reads
-    notes += settings_notes(documents, source.target, seen)
+    if request.jinja_file is not None or all(file.release for file in setup.files):
+        in_use = of_environments(documents, BASE, source.conf.env or DEFAULT_ENV)
+        seen = None if request.jinja_file is None else reads
+        notes += settings_notes(in_use, source.target, seen)
     olds = [old_ids(pair.old, pair.stages.pipeline, pair.new) for pair in pairs]
-    keep = settings_for_dag_ids(pairs, new)
+    owner_of = owners(claims)
+    keep += settings_for_dag_ids(owner_of, new)
     for pair, old in zip(pairs, olds, strict=True):
         differ, values = compare_arguments(pair)
         notes += [*pair_notes(pair, old), *differ]
         of_tasks = settings_for_tasks(pair, old)
         keep += [Setting(pair.pipeline, name, of_tasks[name], _WHY[name]) for name in of_tasks]
         keep += values
-    proposal = settle(keep, pairs, new, source, request)
-    notes += proposal.notes
+    proposal, kept = settle(keep, found, eased, source, request)
+    notes += [*proposal.notes, *_mended(kept, found)]
     rows = tuple(rows_of(pair, old, proposal.kept) for pair, old in zip(pairs, olds, strict=True))
-    owner_of = {each.kept: each.pair for each in rows}
     for each in rows:
-        notes += id_notes(each, owner_of.get(each.pair.old.dag_id))
+        notes += id_notes(each, owner_of)
     return Migration(
-        found,
+        replace(found, problems=_told(kept, found, unread)),
         setup,
         tuple(sorted(dict.fromkeys(notes), key=_in_order)),
         proposal,
@@ -94,6 +101,31 @@ def _in_env(request: Request, setup: OldSetup) -> Request:
     if request.env is not None or setup.env in (None, "local"):
         return request
     return replace(request, env=setup.env) if (conf / str(setup.env)).is_dir() else request
+
+
+def _told(found: Build, before: Build, unread: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return what is wrong with the project, what the proposed settings mend left out.
+
+    Args:
+        found: with the proposed settings.
+        before: as the project is.
+        unread: files that nobody asked for.
+    """
+    left = {str(problem) for problem in found.problems}
+    problems = [
+        problem
+        for problem in (*before.problems, *unread)
+        if problem.severity == "warning" or str(problem) in left or problem in unread
+    ]
+    return tuple({str(problem): problem for problem in problems}.values())
+
+
+def _mended(found: Build, before: Build) -> Iterator[Note]:
+    """Give a note for each error that the proposed settings mend."""
+    left = {str(problem) for problem in found.problems}
+    for problem in before.problems:
+        if problem.severity == "error" and str(problem) not in left:
+            yield Note("was wrong", "data", problem.message, problem.at, "the settings below")
 
 
 def _command(request: Request) -> str:

@@ -91,6 +91,15 @@ class Pair:
 
 
 @frozen
+class Claim:
+    """A pipeline and the dag_id under which Airflow has its history, compiled or not."""
+
+    pipeline: str
+    dag_id: str
+    file: str
+
+
+@frozen
 class Setting:
     """A setting that keeps something as it was.
 

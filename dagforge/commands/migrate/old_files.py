@@ -12,6 +12,7 @@ from dagforge.errors import SourceLocation, UsageError
 from dagforge.kedro_airflow.dag_files import ENTITY, DagFile, NotRead, read_dag_file
 from dagforge.kedro_airflow.template import DEFAULT_ENV
 from dagforge.output.manifest import read_manifest
+from dagforge.planning.names import slug
 
 FOLDERS = ("airflow_dags", "dags")
 """kedro-airflow's own folder, and what most projects call theirs."""
@@ -47,7 +48,8 @@ def read_old_files(root: Path, project: Project, *, dags: Path | None, env: str 
             elif read is not None:
                 others += 1
         if files or notes or dags is not None:
-            chosen, made_for = _of_env(files, env or project.env, notes)
+            own = _of_project(files, project.name, notes)
+            chosen, made_for = _of_env(own, env or project.env, notes)
             shown = shown_path(folder, root)
             return OldSetup(shown, chosen, made_for, tuple(notes), others)
     return OldSetup(None, (), None)
@@ -110,6 +112,23 @@ def _broken(error: NotRead) -> Note:
     if ENTITY.search(error.line):
         message += "; kedro-airflow escaped what stands there as if it were HTML"
     return Note("was wrong", "syntax", message, error.at)
+
+
+def _of_project(files: list[DagFile], name: str, notes: list[Note]) -> list[DagFile]:
+    """Return the files of one project, with a note on those of others in the same folder.
+
+    A project may have another name than its package, as long as there is only one package.
+    """
+    packages = {file.facts["package_name"] for file in files if "package_name" in file.facts}
+    own = {package for package in packages if slug(package) == slug(name)}
+    if not own and len(packages) == 1:
+        own = packages
+    for file in files:
+        package = file.facts.get("package_name")
+        if package is not None and package not in own:
+            message = f"this file is of the package '{package}', and is left alone"
+            notes.append(Note("stays", "file", message, SourceLocation(file.file)))
+    return [file for file in files if file.facts.get("package_name") in (None, *own)]
 
 
 def _of_env(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dagforge.commands.migrate.arguments import values_in, values_of
 from dagforge.commands.migrate.ids import OldIds, grouping_notes, old_ids
-from dagforge.commands.migrate.model import DagRows, NewDag, Note, OldSetup, Pair, Row
+from dagforge.commands.migrate.model import Claim, DagRows, NewDag, Note, OldSetup, Pair, Row
 from dagforge.commands.migrate.old_files import pipeline_of
 from dagforge.errors import DagForgeError, Problem, SourceLocation
 from dagforge.kedro_airflow.dag_files import (
@@ -97,8 +97,10 @@ def _of_file(written: OldDag, file: str, dag: DagPlan, settings: Settings) -> Ne
 
 def pair_up(
     setup: OldSetup, found: Build, names: tuple[str, ...], new: Mapping[str, NewDag]
-) -> tuple[list[Pair], list[Note]]:
+) -> tuple[list[Pair], list[Claim], list[Note]]:
     """Return each new DAG with the old one of its pipeline, and notes on old ones without one.
+
+    Every pipeline with an old DAG claims its dag_id, whether it compiles or not.
 
     Args:
         setup: the old ones.
@@ -108,6 +110,7 @@ def pair_up(
     """
     stages_of = {each.pipeline.name: each for each in found.stages}
     pairs: dict[str, Pair] = {}
+    claims: dict[str, Claim] = {}
     notes: list[Note] = []
     for file in setup.files:
         at = SourceLocation(file.file)
@@ -122,14 +125,19 @@ def pair_up(
         elif pipeline not in names:
             message = f"there is no pipeline '{pipeline}' any more; nothing takes this file's place"
             notes.append(Note("changes", "file", message, file.dags[0].at))
-        elif pipeline in pairs:
+        elif pipeline in claims:
             message = f"this is one more DAG of pipeline '{pipeline}', which becomes one DAG"
             notes.append(Note("changes", "file", message, file.dags[0].at))
-        elif pipeline in stages_of and pipeline in new:
+        else:
             old = file.dags[0]
-            pairs[pipeline] = Pair(file, old, stages_of[pipeline], new[pipeline])
-    order = {name: place for place, name in enumerate(names)}
-    return sorted(pairs.values(), key=lambda pair: order[pair.pipeline]), notes
+            claims[pipeline] = Claim(pipeline, old.dag_id, file.file)
+            if pipeline in stages_of and pipeline in new:
+                pairs[pipeline] = Pair(file, old, stages_of[pipeline], new[pipeline])
+            else:
+                message = f"pipeline '{pipeline}' does not compile, so this file is not compared"
+                notes.append(Note("stays", "file", message, old.at))
+    found_pairs = [pairs[name] for name in names if name in pairs]
+    return found_pairs, [claims[name] for name in names if name in claims], notes
 
 
 def escaping_notes(files: Iterable[DagFile]) -> Iterator[Note]:
@@ -220,18 +228,18 @@ def rows_of(pair: Pair, old: OldIds, kept: Mapping[str, NewDag]) -> DagRows:
     return DagRows(pair, later.dag_id, tuple(rows))
 
 
-def id_notes(dag: DagRows, owner: Pair | None) -> Iterator[Note]:
+def id_notes(dag: DagRows, owner_of: Mapping[str, Claim]) -> Iterator[Note]:
     """Give a note where ids of a DAG and of its tasks change.
 
     Args:
         dag: old and new.
-        owner: the pair that has the old dag_id with the proposed settings.
+        owner_of: the pipeline that keeps each old dag_id.
     """
     old, new = dag.pair.old, dag.pair.new
-    if old.dag_id and owner not in (None, dag.pair):
-        assert owner is not None
+    owner = owner_of.get(old.dag_id)
+    if owner is not None and owner.pipeline != dag.pair.pipeline:
         message = (
-            f"dag_id '{old.dag_id}' is that of {owner.file.file} too, of which Airflow kept one; "
+            f"dag_id '{old.dag_id}' is that of {owner.file} too, of which Airflow kept one; "
             f"it stays with pipeline '{owner.pipeline}', and this DAG is '{dag.kept}' now"
         )
         yield Note("was wrong", "dag_id", message, old.at)
@@ -239,7 +247,7 @@ def id_notes(dag: DagRows, owner: Pair | None) -> Iterator[Note]:
         message = (
             f"dag_id '{old.dag_id}' becomes '{new.dag_id}', under which Airflow has no history"
         )
-        keep = f"dag_id: {old.dag_id}" if owner is not None else None
+        keep = f"dag_id: {old.dag_id}" if dag.kept == old.dag_id else None
         yield Note("changes", "dag_id", message, old.at, keep)
     changed = [row for row in dag.rows if row.old is not None and row.now not in (row.old, None)]
     if changed:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dagforge.commands.migrate.model import DagRows, Migration, Note, Row, Setting
-from dagforge.commands.migrate.proposal import as_mapping, by_hand
+from dagforge.commands.migrate.placing import as_mapping, by_hand
 from dagforge.commands.show import counted, table
 from dagforge.errors import visible
 
@@ -68,8 +68,10 @@ def _head(found: Migration) -> str:
 
 def _note(note: Note) -> str:
     where = f"{note.location}: " if note.at is not None else ""
+    head, _, detail = note.message.partition("\n")
     keep = f"\n  to keep it: {note.keep}" if note.keep else ""
-    return f"{where}{note.kind}: {note.message} [{note.about}]{keep}"
+    more = f"\n{detail}" if detail else ""
+    return f"{where}{note.kind}: {head} [{note.about}]{more}{keep}"
 
 
 def _settings(found: Migration, written: bool) -> Iterator[str]:

@@ -6,13 +6,14 @@ and no credentials are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dagforge.errors import LoadError, Origin, Problem, Problems
+from dagforge.errors import Origin, Problem, Problems
 from dagforge.frontends.catalog import is_persisted, parameter_names
 from dagforge.frontends.words import shown, wrong_type
+from dagforge.frozen import frozen
 from dagforge.ir import Dataset
 from dagforge.reading.kedro_conf import KedroConf
 from dagforge.reading.kedro_project import silence
@@ -35,8 +36,9 @@ class KedroCatalog:
     problems: tuple[Problem, ...]
     parameters: frozenset[str]
     _entries: Mapping[str, Any]
+    _unread: Container[str]
     _resolver: Any
-    _transcoded: Mapping[str, tuple[str, ...]]
+    _used: _Used
     _found: dict[str, Dataset | None] = field(default_factory=dict)
 
     @property
@@ -51,16 +53,26 @@ class KedroCatalog:
         lives in memory when one of its entries does.
         """
         if name not in self._found:
-            found = [self._find(full) for full in self._transcoded.get(name, (name,))]
-            datasets = [dataset for dataset in found if dataset is not None]
-            if len(datasets) < len(found):
-                self._found[name] = None
-            else:
-                worst = min(datasets, key=lambda dataset: dataset.persisted)
-                self._found[name] = replace(worst, name=name)
+            formats = self._used.formats.get(name)
+            self._found[name] = (
+                self._find(name) if formats is None else self._in_formats(name, formats)
+            )
         return self._found[name]
 
+    def _in_formats(self, name: str, formats: tuple[str, ...]) -> Dataset | None:
+        found = {full: self._find(full) for full in formats}
+        declared = [dataset for dataset in found.values() if dataset is not None]
+        if len(declared) < len(found) and name not in self._used.written:
+            return None
+        for full, dataset in found.items():
+            if dataset is None or not dataset.persisted:
+                at = self.conf.origin(_CATALOG, full)
+                return Dataset(name, at, persisted=False, formats=formats)
+        return replace(declared[0], name=name, formats=formats)
+
     def _find(self, full: str) -> Dataset | None:
+        if full in self._unread:
+            return Dataset(full, self.conf.origin(_CATALOG, full))
         with silence():
             entry = self._resolver.resolve_pattern(full)
         if not entry or entry.get("type") == _UNDECLARED:
@@ -73,14 +85,14 @@ class KedroCatalog:
         while not any(key in inner for key in _PATHS) and isinstance(inner.get("dataset"), dict):
             inner = inner["dataset"]
         path = next((inner[key] for key in _PATHS if isinstance(inner.get(key), str)), None)
-        kind = entry.get("type")
+        kind, persisted = entry.get("type"), is_persisted(entry)
         own = (entry.get("metadata") or {}).get("dagforge") or {}
         return Dataset(
             name=full,
             origin=self.conf.origin(_CATALOG, self._entry_of(full)),
-            persisted=is_persisted(entry),
-            uri=path,
-            format=kind if isinstance(kind, str) else getattr(kind, "__qualname__", None),
+            persisted=persisted,
+            uri=path if persisted else None,
+            format=str(kind) if persisted else None,
             shared=bool(own.get("shared")),
             versioned=bool(inner.get("versioned") or entry.get("versioned")),
         )
@@ -100,32 +112,47 @@ class KedroCatalog:
 def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     """Return the datasets and parameters of a Kedro project; what is wrong is kept with them."""
     problems = Problems()
-    parameters: Mapping[str, Any] = {}
+    parameters: frozenset[str] = _Anything()
     entries: Mapping[str, Any] = {}
-    try:
-        parameters = conf.values("parameters")
-    except LoadError as error:
-        problems.extend(error.problems)
-    try:
-        entries = conf.values(_CATALOG)
-    except LoadError as error:
-        problems.extend(error.problems)
-    good = {}
-    for name, value in entries.items():
-        if isinstance(value, dict):
-            good[name] = _without_credentials(value)
-        else:
-            at = conf.origin(_CATALOG, name)
-            what = f"the dataset {shown(str(name))}"
-            fix = f"call it _{name}, if it is there to be used by others"
-            wrong_type(what, value, "a mapping", at, problems, fix)
+    unread: Container[str] = ()
+    with problems.kept():
+        parameters = frozenset(parameter_names(_with_text_keys(conf.values("parameters"))))
+    before = len(problems.found)
+    with problems.kept():
+        entries = conf.catalog()
+    good = {
+        name: _without_credentials(value)
+        for name, value in entries.items()
+        if _is_entry(name, value, conf, problems)
+    }
     resolver = _resolver(good, conf, problems)
-    found = tuple(problems.found)
-    names = frozenset(parameter_names(_with_text_keys(parameters)))
-    return KedroCatalog(conf, found, names, good, resolver, _transcoded(conf))
+    if resolver is None or (not entries and len(problems.found) > before):
+        # Whatever else is said of a catalog that cannot be read would mislead.
+        resolver, good, unread = None, {}, _Anything()
+    elif len(good) < len(entries):
+        unread = entries.keys() - good.keys()
+    return KedroCatalog(
+        conf, tuple(problems.found), parameters, good, unread, resolver, _used(conf)
+    )
+
+
+class _Anything(frozenset[str]):
+    """Every name: of what could not be read, it is not known what there is."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _is_entry(name: str, value: Any, conf: KedroConf, problems: Problems) -> bool:
+    if not isinstance(value, dict):
+        what, at = f"the dataset {shown(str(name))}", conf.origin(_CATALOG, name)
+        fix = f"call it _{name}, if it is there to be used by others"
+        wrong_type(what, value, "a mapping", at, problems, fix)
+    return isinstance(value, dict)
 
 
 def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> Any:
+    """Return Kedro's own resolver of the names of datasets; None where it refuses the catalog."""
     with silence():
         from kedro.io import DatasetError
         from kedro.io.catalog_config_resolver import CatalogConfigResolver
@@ -141,24 +168,36 @@ def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> A
         except (DatasetError, ValueError, KeyError) as error:
             name = next((name for name in entries if "{" in name and name in str(error)), "")
             at = Origin(conf.origin(_CATALOG, name).source)
-            problems.error("kedro-conf", f"Kedro cannot read the catalog: {error}", at)
-            return resolver({})
+            says = str(error).rstrip(".")
+            problems.error("kedro-conf", f"Kedro cannot read the catalog: {says}", at)
+            return None
 
 
-def _transcoded(conf: KedroConf) -> dict[str, tuple[str, ...]]:
-    """Return the full names, with `@`, of the datasets that are known in several formats."""
+@frozen
+class _Used:
+    """The datasets of the project's nodes, without what follows `@` in their names.
+
+    Attributes:
+        formats: the full names of those that are known in several formats.
+        written: those that a node writes.
+    """
+
+    formats: Mapping[str, tuple[str, ...]]
+    written: frozenset[str]
+
+
+def _used(conf: KedroConf) -> _Used:
     pipelines, _ = conf.project.pipelines()
-    full = {
-        name
-        for pipeline in pipelines.values()
-        for node in getattr(pipeline, "nodes", ())
-        for name in (*node.inputs, *node.outputs)
-        if "@" in name
-    }
-    found: dict[str, set[str]] = {}
-    for name in full:
-        found.setdefault(name.partition("@")[0], set()).add(name)
-    return {name: tuple(sorted(names)) for name, names in found.items()}
+    nodes = [node for each in pipelines.values() for node in getattr(each, "nodes", ())]
+    written = {name for node in nodes for name in node.outputs}
+    names = {name for node in nodes for name in node.inputs} | written
+    formats: dict[str, list[str]] = {}
+    for name in sorted(name for name in names if "@" in name):
+        formats.setdefault(name.partition("@")[0], []).append(name)
+    return _Used(
+        {name: tuple(full) for name, full in formats.items()},
+        frozenset(name.partition("@")[0] for name in written),
+    )
 
 
 def _without_credentials(value: Any) -> Any:

@@ -1,0 +1,422 @@
+"""`dagforge diff`: what it says of a change, between real commits, checkouts and files.
+
+`tests/diff/<case>/` holds a project `before` (which is committed) and `after`, or `after` alone and
+the options in `command`; `expected.txt`, `.md` and `.json` are what the command prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.git_projects import commit, git
+from tests.projects import AIRFLOW, PIPELINES, run, write_project
+
+CASES = Path(__file__).parent / "diff"
+FORMATS = {"text": "txt", "markdown": "md", "json": "json"}
+POD = "default: {image: 'shop:1', store_url: 's3://b/s', %s}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project in a repository with one commit; the working directory."""
+    folder = write_project(tmp_path / "shop", {AIRFLOW: POD % "retries: 1"})
+    commit(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def said(*arguments: str) -> str:
+    """Return what `dagforge diff` prints, which must go well."""
+    ran = run("diff", *arguments)
+    assert (ran.code, ran.err) == (0, ""), ran
+    return ran.out
+
+
+def data(*arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(said(*arguments, "--format", "json"))
+    return found
+
+
+# --- golden
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
+def test_what_is_said(
+    case: str,
+    form: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    root = tmp_path / "shop"
+    before, command = CASES / case / "before", CASES / case / "command"
+    if before.is_dir():
+        shutil.copytree(before, root)
+        commit(root)
+        shutil.rmtree(root / "conf")
+    shutil.copytree(CASES / case / "after", root, dirs_exist_ok=True)
+    monkeypatch.chdir(root)
+    more = shlex.split(command.read_text(encoding="utf-8")) if command.is_file() else []
+    ran = run("diff", "--format", form, "--all", *more)
+    assert (ran.code, ran.err) == (0, "")
+    expected = CASES / case / f"expected.{FORMATS[form]}"
+    if request.config.getoption("--golden"):
+        expected.write_text(ran.out, encoding="utf-8", newline="")
+    assert ran.out == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_the_same_under_every_hash_seed(seed: str, tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    shutil.copytree(CASES / "a-change/before", root)
+    commit(root)
+    shutil.rmtree(root / "conf")
+    shutil.copytree(CASES / "a-change/after", root, dirs_exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "dagforge", "diff", "--all", "--format", "json"],
+        cwd=root,
+        env={**os.environ, "PYTHONHASHSEED": seed, "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (CASES / "a-change/expected.json").read_text(encoding="utf-8")
+
+
+# --- which sides
+
+
+def test_nothing_differs(root: Path) -> None:
+    assert root.is_dir()
+    assert said() == "HEAD -> working tree, airflow (Airflow 3.3)\n1 DAG unchanged\n"
+    assert run("diff", "--exit-code").code == 0
+
+
+def retry(root: Path, times: int) -> None:
+    (root / AIRFLOW).write_text(POD % f"retries: {times}", encoding="utf-8")
+
+
+def changed_retries(*arguments: str) -> list[object]:
+    """Return old and new value of the only change, which is the same in both tasks."""
+    (shared,) = data(*arguments)["shared"]
+    assert (shared["key"], shared["count"]) == (["retries"], 2)
+    return [shared["old"], shared["new"]]
+
+
+def test_sides_are_named_as_git_names_them(root: Path) -> None:
+    git(root, "checkout", "-q", "-b", "branch")
+    retry(root, 2)
+    commit(root)
+    retry(root, 3)
+    assert changed_retries() == [2, 3]
+    assert changed_retries("main") == [1, 3]
+    assert changed_retries("HEAD~1") == [1, 3]
+    assert changed_retries("main..branch") == [1, 2]
+    assert changed_retries("main..") == [1, 2]
+    assert changed_retries("..main") == [2, 1]
+    git(root, "stash", "-q")
+    git(root, "checkout", "-q", "main")
+    retry(root, 9)
+    commit(root)
+    git(root, "checkout", "-q", "branch")
+    git(root, "stash", "pop", "-q")
+    assert changed_retries("main") == [9, 3]
+    assert changed_retries("main", "--merge-base") == [1, 3]
+    assert changed_retries("main...") == [1, 2]
+    assert changed_retries("main...branch") == [1, 2]
+
+
+def test_exit_code_says_whether_something_differs(root: Path) -> None:
+    retry(root, 2)
+    assert run("diff").code == 0
+    assert run("diff", "--exit-code").code == 3
+    assert run("diff", "--exit-code", "--from", "2.11", "--airflow-version", "2.11").code == 0
+    moved = run("diff", "--exit-code", "--from", "2.11")
+    # Airflow's own defaults are others, but no file leaves them to it.
+    assert (moved.code, "same: catchup" in moved.out) == (0, True)
+
+
+def test_git_and_the_working_tree_are_left_alone(root: Path) -> None:
+    retry(root, 2)
+    (root / "untracked.txt").write_text("mine")
+    git(root, "add", AIRFLOW)
+    retry(root, 3)
+    before = git(root, "status", "--porcelain=v2"), (root / ".git/index").stat().st_mtime_ns
+    assert changed_retries() == [1, 3]
+    after = git(root, "status", "--porcelain=v2"), (root / ".git/index").stat().st_mtime_ns
+    assert before[0] == after[0]
+    assert not (root / ".git/worktrees").exists()
+
+
+def test_untracked_definitions_are_part_of_the_working_tree(root: Path) -> None:
+    more = root / "conf/base/pipelines_more.yml"
+    more.write_text('late: {nodes: [{name: only, func: "team.etl:only"}]}\n')
+    assert [dag["pipeline"] for dag in data()["added"]] == ["late"]
+    more.unlink()
+    (root / PIPELINES).write_text('late: {nodes: [{name: only, func: "team.etl:only"}]}\n')
+    found = data()
+    assert [dag["pipeline"] for dag in found["removed"]] == ["etl"]
+
+
+def test_a_project_in_a_part_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "all"
+    root = write_project(repository / "teams/shop", {AIRFLOW: POD % "retries: 1"})
+    (repository / "shared").mkdir()
+    (root / "dagforge.toml").write_text('conf = "../../shared/conf"\n')
+    shutil.move(root / "conf", repository / "shared/conf")
+    commit(repository)
+    shared = repository / "shared/conf/base/airflow.yml"
+    shared.write_text(POD % "retries: 4", encoding="utf-8")
+    monkeypatch.chdir(root)
+    assert changed_retries() == [1, 4]
+    monkeypatch.chdir(repository)
+    assert changed_retries("--project", "teams/shop") == [1, 4]
+    shared.write_text("default: {retries: many}\n")
+    ran = run("diff", "--project", "teams/shop")
+    assert ran.err.startswith("../../shared/conf/base/airflow.yml:1:20: error: ")
+    commit(repository)
+    shared.write_text(POD % "retries: 4", encoding="utf-8")
+    ran = run("diff", "--project", "teams/shop")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("HEAD:shared/conf/base/airflow.yml:1:20: error: ")
+
+
+def test_a_project_that_was_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "all"
+    repository.mkdir()
+    commit(repository)
+    root = write_project(repository / "shop", {AIRFLOW: POD % "retries: 1"})
+    monkeypatch.chdir(root)
+    first = "HEAD has no such project or environment: every DAG is new.\n1 DAG added"
+    assert first in said()
+    commit(repository)
+    (root / "conf/prod").mkdir()
+    (root / "conf/prod/airflow.yml").write_text("default: {retries: 2}\n")
+    assert first in said("--env", "prod")
+    assert "1 DAG unchanged" in said()
+
+
+def test_both_sides_are_wrong_and_both_are_told(root: Path) -> None:
+    (root / AIRFLOW).write_text("default: {retries: many}\n")
+    commit(root)
+    (root / AIRFLOW).write_text("default:\n  retries: many\n")
+    ran = run("diff")
+    assert (ran.code, ran.out) == (1, "")
+    first, second = (line for line in ran.err.splitlines() if "error:" in line)
+    assert first.startswith("conf/base/airflow.yml:2:12: error: ")
+    assert second.startswith("HEAD:conf/base/airflow.yml:1:20: error: ")
+
+
+def test_an_old_side_for_another_dagforge(root: Path) -> None:
+    (root / "dagforge.toml").write_text('required-version = "<0.0.1"\n')
+    commit(root)
+    (root / "dagforge.toml").write_text("")
+    retry(root, 2)
+    assert changed_retries() == [1, 2]
+
+
+def test_what_is_not_for_export_is_compared(root: Path) -> None:
+    (root / ".gitattributes").write_text("conf/** export-ignore\n")
+    commit(root)
+    retry(root, 2)
+    assert changed_retries() == [1, 2]
+
+
+def test_a_shallow_clone_says_how_to_get_more(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retry(root, 2)
+    commit(root)
+    clone = tmp_path / "clone"
+    git(root, "clone", "-q", "--depth", "1", root.as_uri(), str(clone))
+    monkeypatch.chdir(clone)
+    assert said().endswith("1 DAG unchanged\n")
+    ran = run("diff", "HEAD~1")
+    assert ran.code == 2
+    assert ran.err == (
+        "error: git knows no commit 'HEAD~1' here [unknown-revision]\n"
+        "  fix: this clone is shallow: git fetch --unshallow, or fetch-depth: 0 for "
+        "actions/checkout\n"
+    )
+
+
+def test_configuration_in_a_submodule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = write_project(tmp_path / "configuration", {"base/airflow.yml": POD % "retries: 1"})
+    shutil.move(conf / "conf/base/pipelines.yml", conf / "base/pipelines.yml")
+    commit(conf)
+    root = tmp_path / "shop"
+    root.mkdir()
+    commit(root)
+    git(root, "submodule", "add", "-q", conf.as_uri(), "conf")
+    commit(root)
+    monkeypatch.chdir(root)
+    (root / AIRFLOW).write_text(POD % "retries: 2", encoding="utf-8")
+    assert changed_retries() == [1, 2]
+    (root / "conf/.git").unlink()
+    ran = run("diff")
+    assert ran.code == 2
+    assert "HEAD' has the submodule conf at" in ran.err
+
+
+def test_another_checkout(root: Path, tmp_path: Path) -> None:
+    git(root, "clone", "-q", str(root), str(tmp_path / "other"))
+    retry(root, 2)
+    assert changed_retries("../other") == [1, 2]
+    assert said("../other").startswith("../other -> working tree")
+    (tmp_path / "other" / AIRFLOW).write_text("default: {retries: many}\n")
+    ran = run("diff", "../other")
+    assert ran.err.startswith("../other/conf/base/airflow.yml:1:20: error: ")
+
+
+def test_outside_of_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_project(tmp_path / "shop", {AIRFLOW: POD % "schedule: '@daily'"})
+    shutil.copytree(root, tmp_path / "old")
+    (root / AIRFLOW).write_text(POD % "schedule: '@hourly'", encoding="utf-8")
+    monkeypatch.chdir(root)
+    found = said("../old")
+    assert "before: first runs: 2023-01-01 00:00, 2023-01-02 00:00, 2023-01-03 00:00 UTC" in found
+    assert "now: first runs: 2023-01-01 00:00, 2023-01-01 01:00, 2023-01-01 02:00 UTC" in found
+    assert "2027-05-01 10:00" in said("../old", "--now", "2027-05-01T09:30:00Z")
+    assert "2027-05-01 08:00" in said("../old", "--now", "2027-05-01T09:30:00+02:00")
+    assert "runs" not in said("../old", "--runs", "0")
+
+
+# --- generated files
+
+
+def write_files(root: Path, *arguments: str) -> None:
+    assert run("create", "--all", "--quiet", *arguments).code == 0
+    assert list((root / "dags").glob("*.py"))
+
+
+def test_generated_files_that_are_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for case in sorted(CASES.iterdir()):
+        root = tmp_path / case.name
+        shutil.copytree(case / "after", root)
+        monkeypatch.chdir(root)
+        write_files(root)
+        found = data("dags", "--all")
+        assert [found[key] for key in ("added", "removed", "changed")] == [[], [], []]
+        assert found["same"] > 0
+
+
+def test_generated_files_tell_what_a_revision_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "shop"
+    shutil.copytree(CASES / "a-change/before", root)
+    monkeypatch.chdir(root)
+    write_files(root)
+    shutil.rmtree(root / "conf")
+    shutil.copytree(CASES / "a-change/after", root, dirs_exist_ok=True)
+    found = data("dags", "--all", "--now", "2026-03-01T12:00:00")
+    expected = json.loads((CASES / "a-change/expected.json").read_text(encoding="utf-8"))
+    for key in ("added", "removed"):
+        ids = [[dag["dag_id"] for dag in each[key]] for each in (found, expected)]
+        assert ids[0] == ids[1]
+    assert [each["key"] for each in found["shared"]] == [each["key"] for each in expected["shared"]]
+    for mine, theirs in zip(found["changed"], expected["changed"], strict=True):
+        for key in ("dag_id", "pipeline", "values", "runs", "requests"):
+            assert mine[key] == theirs[key], key
+    names = {(each["on"], each["name"]) for each in found["broken"]}
+    # Which datasets a DAG reads stands in no file.
+    assert names == {(each["on"], each["name"]) for each in expected["broken"]} - {
+        ("dataset", "table")
+    }
+
+
+def test_files_of_others_are_left_out(root: Path) -> None:
+    write_files(root)
+    (root / "dags/by_hand.py").write_text("import os\n")
+    theirs = (
+        (root / "dags/shop_etl.py").read_text().replace("#   project   shop", "#   project   x")
+    )
+    (root / "dags/theirs.py").write_text(theirs)
+    assert data("dags")["same"] == 1
+    ran = run("diff", "dags", "--target", "airflow-k8s")
+    assert (ran.code, "dags: there is no file of project 'shop' for airflow-k8s" in ran.err) == (
+        1,
+        True,
+    )
+
+
+def test_files_that_cannot_be_read(root: Path) -> None:
+    write_files(root)
+    file = root / "dags/shop_etl.py"
+    file.write_text(file.read_text().replace("with DAG(", "with DAG(("))
+    ran = run("diff", "dags")
+    assert ran.code == 1
+    assert ran.err.startswith("dags/shop_etl.py: error: cannot be read: ")
+
+
+# --- how much
+
+
+def many(count: int, retries: str = "1") -> str:
+    nodes = (
+        f'    - {{name: n{number}, func: "team.etl:n{number}", settings: {{retries: {retries}}}}}\n'
+        for number in range(count)
+    )
+    return f"etl:\n  nodes:\n{''.join(nodes)}"
+
+
+def test_a_thousand_tasks_change_alike_and_not_alike(root: Path) -> None:
+    (root / PIPELINES).write_text(many(1000))
+    commit(root)
+    (root / PIPELINES).write_text(many(1000, "2"))
+    found = said()
+    assert "retries 1 -> 2 in 1,000 tasks of shop-etl: n0, n1," in found
+    assert found.count("\n") == 5
+    each = "\n".join(
+        line.replace("retries: 1", f"retries: {number}")
+        for number, line in enumerate(many(1000).split("\n"))
+    )
+    (root / PIPELINES).write_text(each)
+    assert "  and 980 more; -v shows all" in said()
+    assert said("-v").count("  task n") == 1000
+    markdown = said("--format", "markdown", "-v")
+    assert len(markdown) < 65_536
+    assert len(data()["changed"][0]["tasks"]["changed"]) == 1000
+    (root / PIPELINES).write_text("x" + many(2000).replace("name: n", f"name: {'long' * 20}n"))
+    markdown = said("--format", "markdown", "-v")
+    assert markdown.endswith("_The rest is left out: it would not fit into a comment._\n")
+    assert len(markdown) < 65_536
+
+
+def test_pipelines_that_are_asked_for(root: Path) -> None:
+    (root / PIPELINES).write_text('late: {nodes: [{name: only, func: "team.etl:only"}]}\n')
+    found = data("-p", "late")
+    assert ([dag["pipeline"] for dag in found["added"]], found["removed"]) == (["late"], [])
+    found = data("-p", "etl")
+    assert (found["added"], [dag["pipeline"] for dag in found["removed"]]) == ([], ["etl"])
+    ran = run("diff", "-p", "etl,nope")
+    assert ran.code == 2
+    assert "error: neither side has a pipeline 'nope' [unknown-pipeline]" in ran.err
+
+
+def test_catchup_says_how_much_it_catches_up_on(root: Path) -> None:
+    daily = "schedule: '@daily', start_date: '2026-02-01', catchup: true"
+    (root / AIRFLOW).write_text(POD % daily.replace("true", "false"), encoding="utf-8")
+    commit(root)
+    (root / AIRFLOW).write_text(POD % daily, encoding="utf-8")
+    assert "shop-etl: catchup is on now; catchup starts 29 runs of the past" in said()
+    minutes = f"{daily}, dag_id: other".replace("@daily", "* * * * *")
+    (root / AIRFLOW).write_text(POD % minutes, encoding="utf-8")
+    assert (
+        "DAG shop-etl becomes other: Airflow takes it for another one, without history; "
+        "catchup starts more than 1,000 runs of the past"
+    ) in said()
