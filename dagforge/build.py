@@ -360,7 +360,7 @@ def _compile(
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
             try:
-                groups = group(pipeline, settings.grouping(), whole)
+                groups = group(pipeline, settings.grouping(pipeline.grouping), whole)
             except PipelineError as error:
                 unplanned.append(Unplanned(pipeline, settings, error))
                 raise
