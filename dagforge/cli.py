@@ -813,7 +813,7 @@ def deploy(url: str | None, **options: Any) -> None:
     )
     warnings = list(found.warnings)
     _refuse_warnings(warnings, options)
-    bucket = open_bucket(settings.url or find_url(settings))
+    bucket = open_bucket(find_url(settings) if settings.url is None else settings.url)
     if options["verbose"]:
         click.echo(f"project {project.name}, environment {found.scope.env}: {bucket.url}", err=True)
     mode = DeployMode(

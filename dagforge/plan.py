@@ -23,6 +23,7 @@ from dagforge.planning.constants import constants_of
 from dagforge.planning.dag import dag_arguments, flow_source, id_of_dag
 from dagforge.planning.deployment import deploy
 from dagforge.planning.handover import Apart, check_handover
+from dagforge.planning.kedro_run import warn_of_colons
 from dagforge.planning.model import DagPlan, Edge, Task
 from dagforge.planning.names import (
     TaskId,
@@ -86,6 +87,7 @@ def plan(
     planner.dag_path = f"{slug(project) or digest(project)}/{dag_id}"
     links = task_links(pipeline, groups)
     planner.run_path = f"{slug(project) or digest(project)}/{env or BASE}/{dag_id}"
+    warn_of_colons(planner)
     planner.kept = kept_at_borders(pipeline, links, settings, problems)
     drafts = [draft(planner, group) for group in groups]
     check_task_ids(planner, drafts)

@@ -135,6 +135,7 @@ def test_what_is_refused(
     make_project(root, row.files)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if row.preparation:
         PREPARATIONS[row.preparation](root)
@@ -292,6 +293,41 @@ def a_file_of_somebody_else(root: Path) -> None:
 
 
 @preparation
+def a_generated_file(root: Path) -> None:
+    # Facts that are refused hold only afterwards.
+    facts = root / "dagforge.toml"
+    text = facts.read_text() if facts.exists() else None
+    facts.unlink(missing_ok=True)
+    generated(root)
+    if text is not None:
+        facts.write_text(text)
+
+
+@preparation
+def a_generated_file_without_programs(root: Path) -> None:
+    a_generated_file(root)
+    os.environ["PATH"] = str(root)
+
+
+@preparation
+def a_generated_file_of_one_of_two_pipelines(root: Path) -> None:
+    generated(root)
+    (root / PIPELINES).write_text(ONE_PIPELINE + ONE_PIPELINE.replace("etl:", "more:"))
+
+
+@preparation
+def a_broken_header(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text().replace("#   project", "#   projct"))
+
+
+@preparation
+def a_mistake_made_afterwards(root: Path) -> None:
+    generated(root)
+    (root / SETTINGS).write_text("default: {retires: 3}\n")
+
+
+@preparation
 def an_edited_file(root: Path) -> None:
     file = generated(root)
     file.write_text(file.read_text().replace("catchup=False", "catchup=True"))
@@ -428,11 +464,6 @@ def a_commit_that_cannot_be_read(root: Path) -> None:
 def two_states_that_are_wrong(root: Path) -> None:
     wrong_settings(root, "default: {retries: many}\n")
     (root / SETTINGS).write_text("default:\n  retries: few\n", encoding="utf-8")
-
-
-@preparation
-def a_generated_file(root: Path) -> None:
-    generated(root)
 
 
 @preparation

@@ -127,6 +127,10 @@ def open_bucket(url: str) -> Bucket:
     Raises:
         UsageError: it is no such URL, or a library is missing.
     """
+    if not url.strip():
+        raise UsageError.of(
+            "deploy-url", "the URL is empty", fix="a URL such as gs://bucket/dags, or a folder"
+        )
     match = _SCHEME.match(url)
     scheme = match["scheme"].lower() if match else "file"
     if scheme == "file":
@@ -139,6 +143,13 @@ def open_bucket(url: str) -> Bucket:
             f"DagForge does not deploy to {scheme}:// (in '{url}')",
             fix="a URL such as gs://bucket/dags, s3://bucket/dags or az://container/dags, "
             "or a folder",
+        )
+    assert match is not None
+    if url[match.end() :].startswith("/") or not url[match.end() :]:
+        raise UsageError.of(
+            "deploy-url",
+            f"the URL '{url}' names no bucket",
+            fix=f"write it as in {scheme}://bucket/dags",
         )
     extra, library = _EXTRAS[scheme]
     try:
@@ -161,12 +172,6 @@ def open_bucket(url: str) -> Bucket:
             fix="check it, and the variables that configure its client",
         ) from error
     bucket, _, prefix = str(root).strip("/").partition("/")
-    if not bucket:
-        raise UsageError.of(
-            "deploy-url",
-            f"the URL '{url}' names no bucket",
-            fix=f"write it as in {scheme}://bucket/dags",
-        )
     place = Place(url.rstrip("/"), bucket, prefix.strip("/"))
     if extra == "gs":
         from dagforge.deploying.gcs import GcsBucket

@@ -46,12 +46,12 @@ def kept_at_borders(
         return ()
     _warn_versioned(pipeline, crossing, problems)
     mode = settings.for_dag().get(SETTING, REFUSE)
-    lost = sorted(name for name in crossing if _in_memory(pipeline, name))
+    lost = [name for name in writers if name in crossing and _in_memory(pipeline, name)]
     if not lost or mode == ALLOW:
         return ()
     if mode == FIX:
         _check_declared(pipeline, lost, problems)
-        return tuple(lost)
+        return tuple(sorted(lost))
     _refuse(pipeline, [crossing[name] for name in lost], lost, writers, problems)
     return ()
 

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _LOGGING = Path(__file__).with_name("kedro_logging.yml")
 _LOGGING_VARIABLE = "KEDRO_LOGGING_CONFIG"
 _LINES_SHOWN = 6
+_WRONG_TAG = re.compile(r"'(?P<tag>.+)' is not a valid node tag")
 # What `find_pipelines` of Kedro warns of instead of failing: the pipelines would just be missing.
 _LOST_MODULE = "An error occurred while importing the '"
 _LOST_PIPELINE = "Nothing defined therein will be returned by 'find_pipelines'"
@@ -96,7 +98,8 @@ class KedroProject:
             with self._user_code("its pipelines"):
                 found = dict(pipelines.items())
         problems = Problems()
-        for message in told:
+        # Kedro looks for modules in the order of the file system.
+        for message in sorted(told):
             self._check_lost(message, problems)
         return found, tuple(problems.found)
 
@@ -148,6 +151,9 @@ class KedroProject:
         return Problem("import-failed", "\n".join(lines), at, self._fix_for(cause))
 
     def _fix_for(self, error: BaseException) -> str | None:
+        tag = _WRONG_TAG.search(str(error))
+        if tag is not None and ":" in tag["tag"]:
+            return f"write '{tag['tag'].replace(':', '.')}': since 0.19 a tag of Kedro has no colon"
         if not isinstance(error, ModuleNotFoundError) or not error.name:
             return None
         missing = error.name.partition(".")[0]
@@ -225,9 +231,8 @@ def _check_installed(facts: KedroFacts) -> None:
 
 
 def _check_source(root: Path, source: Path, facts: KedroFacts) -> None:
-    shown = _shown(source, root)
     if not source.is_relative_to(root):
-        message = f"the folder of the package, {shown}, is outside the project"
+        message = f"the folder of the package, {facts.source.as_posix()}, is outside the project"
         raise LoadError.of("kedro-project", message, at=facts.table / "source_dir")
     package = source / facts.package.replace(".", "/")
     if not package.is_dir():

@@ -108,8 +108,10 @@ def found_by_clients(environment: Mapping[str, str], protocol: str) -> Iterator[
         for name, value in environment.items():
             patch.setenv(name, value)
         kind.clear_instance_cache()
-        yield
-    kind.clear_instance_cache()
+        try:
+            yield
+        finally:
+            kind.clear_instance_cache()
 
 
 def fresh(store: Store) -> Store:

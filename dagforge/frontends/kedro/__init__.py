@@ -72,12 +72,15 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
 
 def _read(conf: KedroConf, name: str, pipeline: Any) -> NodesRead:
     problems = Problems()
+    # Of a module that failed, Kedro has left out its nodes; that is told already.
+    _, lost = conf.project.pipelines()
     nodes = tuple(_node(conf, name, node) for node in pipeline.nodes)
     for node in nodes:
         if "," in node.name:
             message = f"the node's name {shown(node.name)} holds a comma, which separates names"
             problems.error("node-name", f"{message} on Kedro's command line", node.origin / "name")
-    return NodesRead(nodes, tuple(problems.found))
+    complete = not any(problem.severity == "error" for problem in lost)
+    return NodesRead(nodes, tuple(problems.found), complete)
 
 
 def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:

@@ -6,11 +6,11 @@ and no credentials are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dagforge.errors import LoadError, Origin, Problem, Problems
+from dagforge.errors import Origin, Problem, Problems
 from dagforge.frontends.catalog import is_persisted, parameter_names
 from dagforge.frontends.words import shown, wrong_type
 from dagforge.frozen import frozen
@@ -36,6 +36,7 @@ class KedroCatalog:
     problems: tuple[Problem, ...]
     parameters: frozenset[str]
     _entries: Mapping[str, Any]
+    _unread: Container[str]
     _resolver: Any
     _used: _Used
     _found: dict[str, Dataset | None] = field(default_factory=dict)
@@ -70,6 +71,8 @@ class KedroCatalog:
         return replace(declared[0], name=name, formats=formats)
 
     def _find(self, full: str) -> Dataset | None:
+        if full in self._unread:
+            return Dataset(full, self.conf.origin(_CATALOG, full))
         with silence():
             entry = self._resolver.resolve_pattern(full)
         if not entry or entry.get("type") == _UNDECLARED:
@@ -109,32 +112,47 @@ class KedroCatalog:
 def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     """Return the datasets and parameters of a Kedro project; what is wrong is kept with them."""
     problems = Problems()
-    parameters: Mapping[str, Any] = {}
+    parameters: frozenset[str] = _Anything()
     entries: Mapping[str, Any] = {}
-    try:
-        parameters = conf.values("parameters")
-    except LoadError as error:
-        problems.extend(error.problems)
-    try:
+    unread: Container[str] = ()
+    with problems.kept():
+        parameters = frozenset(parameter_names(_with_text_keys(conf.values("parameters"))))
+    before = len(problems.found)
+    with problems.kept():
         entries = conf.catalog()
-    except LoadError as error:
-        problems.extend(error.problems)
-    good = {}
-    for name, value in entries.items():
-        if isinstance(value, dict):
-            good[name] = _without_credentials(value)
-        else:
-            at = conf.origin(_CATALOG, name)
-            what = f"the dataset {shown(str(name))}"
-            fix = f"call it _{name}, if it is there to be used by others"
-            wrong_type(what, value, "a mapping", at, problems, fix)
+    good = {
+        name: _without_credentials(value)
+        for name, value in entries.items()
+        if _is_entry(name, value, conf, problems)
+    }
     resolver = _resolver(good, conf, problems)
-    found = tuple(problems.found)
-    names = frozenset(parameter_names(_with_text_keys(parameters)))
-    return KedroCatalog(conf, found, names, good, resolver, _used(conf))
+    if resolver is None or (not entries and len(problems.found) > before):
+        # Whatever else is said of a catalog that cannot be read would mislead.
+        resolver, good, unread = None, {}, _Anything()
+    elif len(good) < len(entries):
+        unread = entries.keys() - good.keys()
+    return KedroCatalog(
+        conf, tuple(problems.found), parameters, good, unread, resolver, _used(conf)
+    )
+
+
+class _Anything(frozenset[str]):
+    """Every name: of what could not be read, it is not known what there is."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _is_entry(name: str, value: Any, conf: KedroConf, problems: Problems) -> bool:
+    if not isinstance(value, dict):
+        what, at = f"the dataset {shown(str(name))}", conf.origin(_CATALOG, name)
+        fix = f"call it _{name}, if it is there to be used by others"
+        wrong_type(what, value, "a mapping", at, problems, fix)
+    return isinstance(value, dict)
 
 
 def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> Any:
+    """Return Kedro's own resolver of the names of datasets; None where it refuses the catalog."""
     with silence():
         from kedro.io import DatasetError
         from kedro.io.catalog_config_resolver import CatalogConfigResolver
@@ -150,8 +168,9 @@ def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> A
         except (DatasetError, ValueError, KeyError) as error:
             name = next((name for name in entries if "{" in name and name in str(error)), "")
             at = Origin(conf.origin(_CATALOG, name).source)
-            problems.error("kedro-conf", f"Kedro cannot read the catalog: {error}", at)
-            return resolver({})
+            says = str(error).rstrip(".")
+            problems.error("kedro-conf", f"Kedro cannot read the catalog: {says}", at)
+            return None
 
 
 @frozen
