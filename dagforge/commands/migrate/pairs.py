@@ -175,8 +175,9 @@ def _order_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     if pair.file.release is None:
         return
     at_of: dict[str, OldTask] = {task.task_id: task for task in pair.old.tasks}
-    for one, other in pair.old.edges:
-        if one < other and (other, one) in pair.old.edges:
+    edges = set(pair.old.edges)
+    for one, other in sorted(edges):
+        if one < other and (other, one) in edges:
             yield Note(
                 "was wrong",
                 "order",
@@ -186,13 +187,14 @@ def _order_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     now = {frozenset(nodes): task_id for task_id, nodes in pair.new.nodes_by_task.items()}
     same = {now[nodes]: task_id for nodes, task_id in old.id_of.items() if nodes in now}
     new = {(same[a], same[b]) for a, b in pair.new.edges if a in same and b in same}
-    before = {(a, b) for a, b in pair.old.edges if {a, b} <= set(same.values())}
-    for words, edges in (
+    known = set(same.values())
+    before = {(a, b) for a, b in edges if a in known and b in known}
+    for words, differing in (
         ("waits for", sorted(new - before)),
         ("no longer waits for", sorted(before - new)),
     ):
-        for one, other in edges[:_SHOWN]:
-            more = len(edges) - _SHOWN
+        for one, other in differing[:_SHOWN]:
+            more = len(differing) - _SHOWN
             told = f"'{other}' {words} '{one}'" + (
                 f" (and {more} more like it)" if more > 0 else ""
             )

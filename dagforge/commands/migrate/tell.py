@@ -60,8 +60,10 @@ def _head(found: Migration) -> str:
             "no DAG files of kedro-airflow in airflow_dags/ or dags/: only the settings are looked "
             "at (--dags DIR says where the files are)"
         )
-    releases = sorted({file.release or "a template of your own" for file in setup.files})
-    of = f", of kedro-airflow {' and '.join(releases)}" if releases else ""
+    releases = sorted({file.release for file in setup.files if file.release is not None})
+    makers = [f"kedro-airflow {release}" for release in releases]
+    makers += ["a template of your own"] if any(not file.release for file in setup.files) else []
+    of = f", of {' and '.join(makers)}" if makers else ""
     conf = found.found.conf
     env = conf.env or (conf.kedro.layers[-1] if conf.kedro is not None else "base")
     return f"{setup.folder}: {counted(len(setup.files), 'DAG file')}{of}; environment {env}"
