@@ -23,7 +23,7 @@ def as_text(found: Migration, *, verbose: bool = False, written: bool = False) -
         written: the settings are in the file already.
     """
     parts = [_head(found)]
-    notes = [note for note in found.notes if verbose or note.kind != "stays" or _is_doubt(note)]
+    notes = [note for note in found.notes if verbose or note.kind != "stays"]
     parts.append("\n".join(_note(note) for note in notes))
     parts.append("\n".join(_settings(found, written)))
     parts += ["\n".join(_dag(dag)) for dag in found.dags]
@@ -46,11 +46,6 @@ def as_json(found: Migration) -> dict[str, Any]:
         "obsolete": list(found.obsolete),
         "command": found.command,
     }
-
-
-def _is_doubt(note: Note) -> bool:
-    """Say whether a note is about something that could not be looked at."""
-    return note.about in ("dag_id", "task_id", "file", "env")
 
 
 def _head(found: Migration) -> str:
