@@ -292,7 +292,7 @@ SUBSTITUTED = [
     ("${env:EMPTY}", ""),
     ("$${env:TAG}", "${env:TAG}"),
     ("$$${env:TAG}", "$${env:TAG}"),
-    ("$${env:HIDDEN}", "${env:SECRET}"),
+    ("$${env:HIDDEN}", "${env:HIDDEN}"),
     ("${globals:x} ${TAG} $TAG ${}", "${globals:x} ${TAG} $TAG ${}"),
 ]
 
