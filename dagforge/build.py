@@ -50,6 +50,7 @@ from dagforge.resolve import (
     resolve,
 )
 from dagforge.resources import templates_dir
+from dagforge.scan import scan
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
 
@@ -215,7 +216,7 @@ def build(
 
     Args:
         request: what to compile, and for what.
-        render_files: False leaves the templates and the policy out.
+        render_files: False leaves out the templates, the policy and the search for credentials.
         strict: warnings stop the run like errors.
         source: of `read_source`; read when None.
         progress: told after each step.
@@ -275,6 +276,9 @@ def attempt(
     complete = set(names) == set(source.pipelines) and not request.selection
     steps = _Steps(len(names) * (3 if render_files else 2), progress)
 
+    if render_files:
+        read = _template_files(request, project, conf.packages)
+        problems.extend(scan(conf, target, templates=read, params=request.params))
     registered = registry(conf)
     problems.extend(registered.problems)
     pipelines = list(_each(names, registered.load, problems, steps))
@@ -356,7 +360,7 @@ def _compile(
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
             try:
-                groups = group(pipeline, settings.grouping(), whole)
+                groups = group(pipeline, settings.grouping(pipeline.grouping), whole)
             except PipelineError as error:
                 unplanned.append(Unplanned(pipeline, settings, error))
                 raise
@@ -533,6 +537,22 @@ def _team_templates(request: Request, project: Project) -> Path | None:
             at=project.origin("templates"),
         )
     return folder
+
+
+def _template_files(
+    request: Request, project: Project, packages: Sequence[Package]
+) -> Iterator[tuple[Path, str]]:
+    """Yield the templates that are not DagForge's own, with how messages name them."""
+    team = request.templates
+    if team is None and project.templates is not None:
+        team = request.root / project.templates
+    for path in sorted(team.rglob("*.jinja")) if team is not None else ():
+        yield path, shown_path(path, request.root)
+    for package in packages:
+        for path in sorted(package.templates.rglob("*.jinja")) if package.templates else ():
+            yield path, shown_path(path, package.root)
+    if request.jinja_file is not None:
+        yield request.jinja_file, shown_path(request.jinja_file, request.root)
 
 
 def _choose(

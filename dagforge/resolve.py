@@ -275,14 +275,20 @@ class Settings:
                 return found[0].at
         return None
 
-    def grouping(self) -> Grouping:
+    def grouping(self, default: str | None = None) -> Grouping:
         """Return how the pipeline's nodes are told together.
+
+        Args:
+            default: where nobody has set it; None for the target's own.
 
         Raises:
             SettingsError: there is no such grouping.
         """
         data = self.for_dag()
         by, at = data["grouping"], self.place(("grouping",), self.dag_layers)
+        winner = self.explain(("grouping",), self.dag_layers)[0].layer
+        if default is not None and at is None and winner not in self.top:
+            by = default
         prefixes = data["grouping_prefix"]
         prefixes = (prefixes,) if isinstance(prefixes, str) else tuple(prefixes)
         if isinstance(by, dict):

@@ -104,6 +104,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
         structure=request.structure,
         contract=request.contract,
         warnings=tuple(warnings),
+        conf=conf,
     )
     return execute(run, say)
 
