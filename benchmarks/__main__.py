@@ -189,6 +189,28 @@ def scale(bench: Bench) -> None:
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+def diff(bench: Bench) -> None:
+    """Compare large projects with their last commit, against compiling them once."""
+    for name, size, text in (
+        ("reviewed", (500, 40, 4), "500 pipelines of 40 nodes"),
+        ("reviewed-one", (1, 20_000, None), "20,000 nodes, a pod each"),
+    ):
+        project = bench.generated(name, *size)
+        if not (project / ".git").exists():
+            commit(project)
+        settings = project / "conf" / "base" / "airflow.yml"
+        settings.write_text(settings.read_text().replace("retries: 2", "retries: 3"))
+        pair = bench.dagforge(project, "diff", *PODS), bench.dagforge(project, "show", *PODS)
+        show(f"diff of {text} / dagforge show", compare(*pair, bench.pairs), "at most 3")
+
+
+def commit(project: Path) -> None:
+    """Make a repository of a project, with one commit."""
+    person = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "-m", "all")):
+        subprocess.run(["git", *person, *words], cwd=project, check=True)
+
+
 def graph(bench: Bench) -> None:
     """Draw large pipelines, against compiling them without a picture."""
     one = bench.generated("one", 1, 20_000, 4)
@@ -317,6 +339,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "diff": diff,
     "graph": graph,
     "dagbag": dagbag,
     "task": task,
