@@ -53,6 +53,8 @@ for pipeline in pipelines.values():
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
+COMMITTER = ("-c", "user.name=measured", "-c", "user.email=measured@example.com")
+READ_ALL = "git status --porcelain && find conf dags -type f -exec cat {} + > /dev/null"
 PODS = ("--target", "airflow-k8s")
 
 
@@ -189,6 +191,34 @@ def scale(bench: Bench) -> None:
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+def check(bench: Bench) -> None:
+    """Check 500 pipelines that are up to date, against git and reading the same files."""
+    project = bench.generated("many", 500, 40, 4)
+    subprocess.run(
+        [DAGFORGE, "create", "--quiet", *PODS],
+        cwd=project,
+        env={**os.environ, **bench.variables},
+        check=True,
+    )
+    for words in (["init", "-q"], ["add", "-A"], [*COMMITTER, "commit", "-qm", "measured"]):
+        subprocess.run(["git", *words], cwd=project, check=True)
+    status = Command("git status and reading", ["sh", "-c", READ_ALL], project)
+    ours = bench.create(project, "--check", "--quiet", *PODS, fresh=False)
+    text = "create --check, 500 pipelines, nothing changed"
+    show(f"{text} / git status and reading the files", compare(ours, status, bench.pairs))
+    made = bench.create(project, "--quiet", *PODS)
+    show("    / making them", compare(ours, made, bench.pairs), "at most 1.0")
+    spaceflights = bench.spaceflights()
+    subprocess.run([DAGFORGE, "create", "--quiet"], cwd=spaceflights, check=True)
+    ours = bench.create(spaceflights, "--check", "--quiet", fresh=False)
+    imports = bench.python("imports", "-c", IMPORTS)
+    show(
+        "create --check, spaceflights / importing its libraries",
+        compare(ours, imports, bench.pairs),
+    )
+    shutil.rmtree(project / ".git")
+
+
 def graph(bench: Bench) -> None:
     """Draw large pipelines, against compiling them without a picture."""
     one = bench.generated("one", 1, 20_000, 4)
@@ -317,6 +347,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "check": check,
     "graph": graph,
     "dagbag": dagbag,
     "task": task,
