@@ -53,7 +53,6 @@ for pipeline in pipelines.values():
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
-COMMITTER = ("-c", "user.name=measured", "-c", "user.email=measured@example.com")
 READ_ALL = "git status --porcelain && find conf dags -type f -exec cat {} + > /dev/null"
 PODS = ("--target", "airflow-k8s")
 
@@ -200,8 +199,7 @@ def check(bench: Bench) -> None:
         env={**os.environ, **bench.variables},
         check=True,
     )
-    for words in (["init", "-q"], ["add", "-A"], [*COMMITTER, "commit", "-qm", "measured"]):
-        subprocess.run(["git", *words], cwd=project, check=True)
+    commit(project)
     status = Command("git status and reading", ["sh", "-c", READ_ALL], project)
     ours = bench.create(project, "--check", "--quiet", *PODS, fresh=False)
     text = "create --check, 500 pipelines, nothing changed"
@@ -217,6 +215,28 @@ def check(bench: Bench) -> None:
         compare(ours, imports, bench.pairs),
     )
     shutil.rmtree(project / ".git")
+
+
+def diff(bench: Bench) -> None:
+    """Compare large projects with their last commit, against compiling them once."""
+    for name, size, text in (
+        ("reviewed", (500, 40, 4), "500 pipelines of 40 nodes"),
+        ("reviewed-one", (1, 20_000, None), "20,000 nodes, a pod each"),
+    ):
+        project = bench.generated(name, *size)
+        if not (project / ".git").exists():
+            commit(project)
+        settings = project / "conf" / "base" / "airflow.yml"
+        settings.write_text(settings.read_text().replace("retries: 2", "retries: 3"))
+        pair = bench.dagforge(project, "diff", *PODS), bench.dagforge(project, "show", *PODS)
+        show(f"diff of {text} / dagforge show", compare(*pair, bench.pairs), "at most 3")
+
+
+def commit(project: Path) -> None:
+    """Make a repository of a project, with one commit."""
+    person = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "-m", "all")):
+        subprocess.run(["git", *person, *words], cwd=project, check=True)
 
 
 def graph(bench: Bench) -> None:
@@ -348,6 +368,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "kedro": kedro,
     "scale": scale,
     "check": check,
+    "diff": diff,
     "graph": graph,
     "dagbag": dagbag,
     "task": task,

@@ -357,18 +357,28 @@ def _compile(
         # Such a template says itself how tasks run, and warns of what they lose.
         settings = settings.with_default("memory_borders", "allow")
     groups = None
+    cyclic: Sequence[NodeGroup] = ()
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
             try:
                 groups = group(pipeline, settings.grouping(pipeline.grouping), whole)
             except PipelineError as error:
                 unplanned.append(Unplanned(pipeline, settings, error))
+                cyclic = _groups_of(error)
                 raise
     if groups is None or settings.lost:
-        check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
+        warn = problems.warn
+        check_settings(pipeline, settings, cyclic, project=project, env=env, warn=warn)
         return None
     dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn, told=told)
     return Stages(pipeline, settings, groups, dag)
+
+
+def _groups_of(error: PipelineError) -> Sequence[NodeGroup]:
+    """Return the groups that a cycle keeps from being tasks; none after any other mistake."""
+    from dagforge.grouping.cycles import GroupCycleError
+
+    return error.groups if isinstance(error, GroupCycleError) else ()
 
 
 def _policy(

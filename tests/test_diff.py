@@ -12,11 +12,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dagforge.compare.changes import compare
+from dagforge.compare.moves import used_in
+from dagforge.compare.outline import DagOutline, NodeOutline, TaskOutline
 from tests.git_projects import commit, git
 from tests.projects import AIRFLOW, PIPELINES, run, write_project
 
@@ -420,3 +426,186 @@ def test_catchup_says_how_much_it_catches_up_on(root: Path) -> None:
         "DAG shop-etl becomes other: Airflow takes it for another one, without history; "
         "catchup starts more than 1,000 runs of the past"
     ) in said()
+
+
+# --- code that is imported
+
+FLOW = """
+import dagforge
+
+
+@dagforge.node
+def rows():
+    return [1]
+
+
+@dagforge.node{options}
+def total(rows):
+    return sum(rows)
+
+
+@dagforge.pipeline
+def flow():
+    total(rows())
+"""
+
+
+def test_each_side_imports_its_own_code(root: Path) -> None:
+    (root / PIPELINES).write_text('sums: {python: "sums:flow"}\n')
+    (root / "sums.py").write_text(FLOW.format(options=""))
+    commit(root)
+    (root / "sums.py").write_text(FLOW.format(options='(settings={"retries": 7})'))
+    assert changed_value("retries") == [1, 7]
+    commit(root)
+    assert changed_value("retries", "HEAD~1..HEAD") == [1, 7]
+    assert changed_value("retries", "HEAD..HEAD~1") == [7, 1]
+
+
+def changed_value(key: str, *arguments: str) -> list[object]:
+    """Return old and new value of the only change, which is in one task."""
+    (dag,) = data(*arguments)["changed"]
+    ((change,),) = dag["tasks"]["changed"].values()
+    assert change["key"] == [key]
+    return [change["old"], change["new"]]
+
+
+def test_many_pipelines_are_compiled_side_by_side(root: Path) -> None:
+    text = "".join(
+        f'p{number}: {{nodes: [{{name: n, func: "team.etl:n"}}]}}\n' for number in range(30)
+    )
+    (root / PIPELINES).write_text(text)
+    commit(root)
+    retry(root, 2)
+    (shared,) = data()["shared"]
+    assert (shared["key"], shared["count"], len(shared["tasks"])) == (["retries"], 30, 30)
+    (root / AIRFLOW).write_text("default: {retries: few}\n")
+    commit(root)
+    retry(root, 2)
+    ran = run("diff")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("HEAD:conf/base/airflow.yml:1:20: error: 'retries' must be")
+
+
+# --- comparing
+
+
+def dag_of(names: Sequence[str], after: Iterable[tuple[str, str]]) -> DagOutline:
+    """Return a DAG of tasks that do what their names say behind the first letter."""
+    nodes = {name: NodeOutline(name, f"do_{name[1:]}", (), ()) for name in names}
+    tasks = {name: TaskOutline(name, (name,), {}, {}) for name in names}
+    edges: dict[tuple[str, str], tuple[str, ...]] = dict.fromkeys(sorted(after), ())
+    return DagOutline("d", "p", "d.py", None, None, None, False, {}, {}, tasks, nodes, edges)
+
+
+@given(
+    order=st.permutations(range(8)),
+    kept=st.sets(st.integers(0, 7)),
+    edges=st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7))),
+)
+def test_tasks_are_found_under_other_names(
+    order: list[int], kept: set[int], edges: set[tuple[int, int]]
+) -> None:
+    def new(number: int) -> str:
+        return f"{'a' if number in kept else 'b'}{number}"
+
+    before = dag_of([f"a{n}" for n in range(8)], [(f"a{one}", f"a{two}") for one, two in edges])
+    after = dag_of([new(n) for n in order], [(new(one), new(two)) for one, two in edges])
+    found = compare([before], [after])
+    renamed = {(f"a{n}", f"b{n}") for n in range(8) if n not in kept}
+    assert (len(found.dags), bool(found)) == ((1, True) if renamed else (0, False))
+    for change in found.dags:
+        assert {(pair.old, pair.new) for pair in change.renamed} == renamed
+        assert (change.added, change.removed, change.moved) == ((), (), ())
+        assert (change.edges, change.tasks, change.nodes) == ((), {}, ())
+    assert not compare([before], [before])
+
+
+@pytest.mark.parametrize(
+    ("template", "variables", "attributes"),
+    [
+        ("{{ ds }}", ["ds"], []),
+        ("{{ dag_run.conf['a'] }}", ["dag_run"], [("dag_run", "conf")]),
+        ("{{ dag_run.execution_date.year }}", ["dag_run"], [("dag_run", "execution_date")]),
+        ("{% set ds = 1 %}{{ ds }}", [], []),
+        ("{% for conf in params.all %}{{ conf.x }}{% endfor %}", ["params"], [("params", "all")]),
+        ("{# execution_date #}{% raw %}{{ ds }}{% endraw %}", [], []),
+        ("{{ macros.ds_add(ds, -1) | upper }}", ["ds", "macros"], [("macros", "ds_add")]),
+        ("{{ broken", [], []),
+        ("plain", [], []),
+    ],
+)
+def test_what_a_template_uses(
+    template: str, variables: list[str], attributes: list[tuple[str, str]]
+) -> None:
+    assert used_in(template) == (variables, attributes)
+
+
+def moves_of(root: Path, operator: str, arguments: str, *versions: str) -> list[str]:
+    """Return what is said of one operator between two versions."""
+    action = f"{{type: {operator}, arguments: {arguments}}}"
+    (root / PIPELINES).write_text(f"etl: {{nodes: [{{name: op, operator: {action}}}]}}\n")
+    old, new = versions
+    found = data("--from", old, "--airflow-version", new)["moves"]
+    return [f"{each['effect']}: {each['message']}; {each['fix']}" for each in found if each["at"]]
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "versions", "said"),
+    [
+        (
+            "airflow.operators.bash.BashOperator",
+            "{}",
+            ("2.11", "3.0"),
+            "differs: airflow.operators.bash.BashOperator is deprecated in Airflow 3.0; "
+            "write airflow.providers.standard.operators.bash.BashOperator",
+        ),
+        ("airflow.operators.bash.BashOperator", "{}", ("2.10", "2.11"), None),
+        ("airflow.operators.bash.BashOperator", "{}", ("3.0", "3.3"), None),
+        (
+            "airflow.providers.standard.operators.bash.BashOperator",
+            "{}",
+            ("3.1", "2.11"),
+            "fails: Airflow 2.11 has no airflow.providers.standard.operators.bash.BashOperator; "
+            "write airflow.operators.bash.BashOperator",
+        ),
+        (
+            "airflow.operators.subdag.SubDagOperator",
+            "{}",
+            ("2.10", "3.1"),
+            "fails: airflow.operators.subdag.SubDagOperator is gone from Airflow 3.1; None",
+        ),
+        (
+            "airflow.operators.branch.BaseBranchOperator",
+            "{}",
+            ("2.10", "3.1"),
+            None,
+        ),
+        (
+            "team.Operator",
+            "{events: '{{ triggering_asset_events }}'}",
+            ("3.1", "2.11"),
+            "fails: templates have no triggering_asset_events in Airflow 2.11; "
+            "write {{ triggering_dataset_events }}",
+        ),
+        (
+            "team.Operator",
+            "{trigger_rule: all_done_min_one_success}",
+            ("3.1", "3.0"),
+            "fails: there is no trigger_rule 'all_done_min_one_success' in Airflow 3.0; "
+            "write all_done",
+        ),
+        ("team.Operator", "{text: {literal: '{{ execution_date }}'}}", ("2.11", "3.0"), None),
+        (
+            "team.Operator",
+            "{task_concurrency: 3}",
+            ("2.11", "3.0"),
+            "fails: Operator does not take task_concurrency in Airflow 3.0; "
+            "write max_active_tis_per_dag",
+        ),
+    ],
+)
+def test_what_another_version_does(
+    operator: str, arguments: str, versions: tuple[str, str], said: str | None, root: Path
+) -> None:
+    found = moves_of(root, operator, arguments, *versions)
+    assert found == ([] if said is None else [said])

@@ -295,6 +295,23 @@ def test_a_chain_of_thousands_is_read_or_refused_but_never_a_traceback() -> None
         assert error.message == "it is nested too deeply"
 
 
+LINES = (DAGS / "0.11.0/space_flights_dag.py").read_text().splitlines(keepends=True) + (
+    DAGS / "0.8.0/space_flights_dag.py"
+).read_text().splitlines(keepends=True)
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=40))
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_any_lines_are_read_or_refused(lines: list[str]) -> None:
+    source = "".join(lines).encode()
+    try:
+        read = read_dag_file(source, "dag.py")
+    except NotRead as error:
+        assert error.at.file == "dag.py"
+    else:
+        assert all(task.task_id for dag in read.dags for task in dag.tasks)
+
+
 # --- the report
 
 
@@ -790,7 +807,7 @@ data_science:
     dag_id: space-flights  # Airflow has its history under this id
     owner:   "team-ds"
 # The end.
-"__default__":
+__default__:
   dag_id: space-flights-default  # 'space-flights' has the history of data_science
 """
     )

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dagforge.build import Build, Request, attempt, read_source
+from dagforge.build import DEFAULT_PIPELINE, DEFAULT_TARGET, Build, Request, attempt, read_source
 from dagforge.commands.migrate.arguments import compare_arguments
 from dagforge.commands.migrate.ids import old_ids, settings_for_tasks
-from dagforge.commands.migrate.model import Migration, Note, OldSetup, Setting
+from dagforge.commands.migrate.model import Claim, Migration, Note, OldSetup, Setting
 from dagforge.commands.migrate.old_files import read_old_files
 from dagforge.commands.migrate.pairs import (
     escaping_notes,
@@ -55,6 +55,10 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     setup = read_old_files(request.root, project, dags=dags, env=request.env)
     request = _in_env(replace(request, every=True, pipelines=()), setup)
     source = read_source(request)
+    if source.target.orchestrator != "airflow":
+        # What the project compiles for otherwise; its old files are Airflow's.
+        request = replace(request, target=DEFAULT_TARGET)
+        source = read_source(request)
     found = attempt(request, render_files=request.jinja_file is not None, source=source)
     documents, unread = read_settings_files(source.conf.folder, request.root)
     eased_request, eased, keep = ease(request, found, source)
@@ -62,7 +66,8 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     new, reads = new_dags(eased.stages, eased_request, eased)
     pairs, claims, notes = pair_up(setup, eased, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
-    notes += local_env_notes(documents, source.conf.env)
+    if source.conf.kedro is None:
+        notes += local_env_notes(documents, source.conf.env)
     if request.jinja_file is not None or all(file.release for file in setup.files):
         in_use = of_environments(documents, BASE, source.conf.env or DEFAULT_ENV)
         seen = None if request.jinja_file is None else reads
@@ -88,7 +93,7 @@ def migrate(request: Request, dags: Path | None) -> Migration:
         proposal,
         rows,
         tuple(dict.fromkeys(pair.file.file for pair in pairs)),
-        _command(request),
+        _command(request, claims, source.pipelines),
     )
 
 
@@ -128,9 +133,14 @@ def _mended(found: Build, before: Build) -> Iterator[Note]:
             yield Note("was wrong", "data", problem.message, problem.at, "the settings below")
 
 
-def _command(request: Request) -> str:
-    """Return what compiles the project then."""
-    words = ["dagforge", "create", "--all"]
+def _command(request: Request, claims: Sequence[Claim], pipelines: Sequence[str]) -> str:
+    """Return what compiles the pipelines that had a DAG, and no others."""
+    names = [claim.pipeline for claim in claims]
+    words = ["dagforge", "create"]
+    if len(names) == len(pipelines):
+        words.append("--all")
+    elif names != [DEFAULT_PIPELINE]:
+        words += ["-p", ",".join(names)]
     words += ["--env", request.env] if request.env is not None else []
     if request.jinja_file is not None:
         words += ["-j", Path(os.path.relpath(request.jinja_file, request.root)).as_posix()]

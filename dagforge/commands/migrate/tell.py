@@ -62,14 +62,16 @@ def _head(found: Migration) -> str:
         )
     releases = sorted({file.release or "a template of your own" for file in setup.files})
     of = f", of kedro-airflow {' and '.join(releases)}" if releases else ""
-    env = found.found.conf.env or "base"
+    conf = found.found.conf
+    env = conf.env or (conf.kedro.layers[-1] if conf.kedro is not None else "base")
     return f"{setup.folder}: {counted(len(setup.files), 'DAG file')}{of}; environment {env}"
 
 
 def _note(note: Note) -> str:
     where = f"{note.location}: " if note.at is not None else ""
     head, _, detail = note.message.partition("\n")
-    keep = f"\n  to keep it: {note.keep}" if note.keep else ""
+    verb = "mend" if note.kind == "was wrong" else "keep"
+    keep = f"\n  to {verb} it: {note.keep}" if note.keep else ""
     more = f"\n{detail}" if detail else ""
     return f"{where}{note.kind}: {head} [{note.about}]{more}{keep}"
 

@@ -5,8 +5,8 @@ Every variable that goes into the outputs is a node, with a dataset of its own n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from dagforge.errors import LoadError, Origin, Problems
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
@@ -69,10 +69,9 @@ def _driven(
     registry: Registry,
     problems: Problems,
     *,
-    config: Mapping[str, Any] | None = None,
     variant: str = "",
 ) -> Driven:
-    built = build_driver(driver, registry.conf.root, config=config)
+    built = build_driver(driver, registry.conf.root)
     variables = variables_of(built)
     wanted, savers = wanted_of(driver, variables, problems, variant=variant)
     return Driven(driver, variables, wanted, savers)
@@ -92,7 +91,8 @@ def _check_variants(
         variant = f"variant {index + 1} ({listed}): "
         found = Problems()
         with found.kept():
-            other = _driven(driver, registry, found, config=config, variant=variant)
+            merged = replace(driver, config={**driver.config, **config})
+            other = _driven(merged, registry, found, variant=variant)
             changed = [other if each.definition is driver else each for each in driven]
             Reader(definition.name, changed, registry.conf.root, found).parameters()
         for problem in found.errors:

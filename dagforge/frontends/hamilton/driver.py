@@ -94,7 +94,6 @@ def build_driver(
     definition: DriverDefinition,
     root: Path,
     *,
-    config: Mapping[str, Any] | None = None,
     adapters: Iterable[Any] = (),
     dynamic: bool = False,
 ) -> Any:
@@ -103,7 +102,6 @@ def build_driver(
     Args:
         definition: what it is made of.
         root: of the project.
-        config: laid over the definition's.
         adapters: of Hamilton's, beside the one for results.
         dynamic: allow Parallelizable.
 
@@ -118,7 +116,7 @@ def build_driver(
     try:
         builder = (
             driver.Builder()
-            .with_config({**definition.config, **(config or {})})
+            .with_config(dict(definition.config))
             .with_modules(*modules)
             .with_adapters(base.DictResult(), *adapters)
         )

@@ -312,11 +312,11 @@ def _ordered_needs(variable: Variable) -> list[str]:
     """Return what goes into a variable, in the order of its function's arguments, then by name."""
     position: dict[str, int] = {}
     for function in variable.functions[:1]:
-        try:
-            names = list(inspect.signature(function).parameters)
-        except (TypeError, ValueError):
-            names = []
-        position = {name: number for number, name in enumerate(names)}
+        # `inspect.signature` would take a tenth of the time that a large module takes.
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if code is not None:
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            position = {name: number for number, name in enumerate(names)}
     return sorted(variable.needs, key=lambda name: (position.get(name, len(position)), name))
 
 

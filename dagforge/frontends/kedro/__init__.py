@@ -85,7 +85,7 @@ def _read(conf: KedroConf, name: str, pipeline: Any) -> NodesRead:
 
 def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:
     """Return a node of Kedro as every stage knows it; one node is the same in every pipeline."""
-    inputs, outputs = _plain_names(node.inputs), _plain_names(node.outputs)
+    inputs, outputs = plain_names(node.inputs), plain_names(node.outputs)
     tags = tuple(sorted(node.tags))
     parts = (("inputs", inputs), ("outputs", outputs), ("tags", tags), ("name", (node.name,)))
     module, function = _function_of(node.func)
@@ -101,7 +101,7 @@ def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:
     )
 
 
-def _plain_names(names: Iterable[str]) -> tuple[str, ...]:
+def plain_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return names of datasets without what follows `@`, each once."""
     return tuple(
         dict.fromkeys(name if is_parameter(name) else name.partition("@")[0] for name in names)

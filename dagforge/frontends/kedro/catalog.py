@@ -6,6 +6,7 @@ and no credentials are read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,6 +40,7 @@ class KedroCatalog:
     _unread: Container[str]
     _resolver: Any
     _used: _Used
+    _factories: re.Pattern[str]
     _found: dict[str, Dataset | None] = field(default_factory=dict)
 
     @property
@@ -73,6 +75,8 @@ class KedroCatalog:
     def _find(self, full: str) -> Dataset | None:
         if full in self._unread:
             return Dataset(full, self.conf.origin(_CATALOG, full))
+        if full not in self._entries and not self._factories.fullmatch(full):
+            return None
         with silence():
             entry = self._resolver.resolve_pattern(full)
         if not entry or entry.get("type") == _UNDECLARED:
@@ -132,8 +136,17 @@ def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     elif len(good) < len(entries):
         unread = entries.keys() - good.keys()
     return KedroCatalog(
-        conf, tuple(problems.found), parameters, good, unread, resolver, _used(conf)
+        conf, tuple(problems.found), parameters, good, unread, resolver, _used(conf), _any_of(good)
     )
+
+
+def _any_of(names: Iterable[str]) -> re.Pattern[str]:
+    """Return what every name that a factory may make fits.
+
+    Kedro tries each factory for each name, and compiles it every time; most names fit none.
+    """
+    factories = [re.sub(r"\\\{.*?\\\}", ".+", re.escape(name)) for name in names if "{" in name]
+    return re.compile("|".join(factories) or r"(?!)", re.IGNORECASE | re.DOTALL)
 
 
 class _Anything(frozenset[str]):
