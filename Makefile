@@ -47,7 +47,7 @@ check: .venv/.installed ## Formatting, lint, types, layers, unit and golden test
 wheel: .venv/.installed ## Build the wheel and use it in an empty environment, away from the checkout
 	$(BIN)/pytest -q tests/test_wheel.py
 
-real: .venv/.installed .venvs/browser/.installed $(TESTED:%=.venvs/%/.installed) ## Load and run what is generated in every real Airflow and in Prefect
+real: .venv/.installed .venvs/browser/.installed .venvs/azurite/.installed $(TESTED:%=.venvs/%/.installed) ## Load and run what is generated in every real Airflow and in Prefect
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal tests/real
 
 ##@ Develop
@@ -122,6 +122,17 @@ NODE := tests/real/browser
 	@cp $^ .venvs/browser
 	@cd .venvs/browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@DAGFORGE_BROWSER=$(abspath .venvs/browser) node $(NODE)/browser.mjs --unpack
+	@touch $@
+
+# Azure Blob Storage on loopback.
+AZURITE := tests/real/azurite
+.venvs/azurite/.installed: $(AZURITE)/package.json $(AZURITE)/package-lock.json
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || \
+		{ echo "Azurite runs with Node 20 or newer: install nodejs and npm" >&2; exit 1; }
+	@echo "installing $(AZURITE)/package-lock.json into .venvs/azurite"
+	@mkdir -p .venvs/azurite
+	@cp $^ .venvs/azurite
+	@cd .venvs/azurite && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 .PHONY: demo test check wheel real golden format bench environments lock clean help

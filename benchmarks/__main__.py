@@ -53,6 +53,7 @@ for pipeline in pipelines.values():
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
+READ_ALL = "git status --porcelain && find conf dags -type f -exec cat {} + > /dev/null"
 PODS = ("--target", "airflow-k8s")
 
 
@@ -189,6 +190,33 @@ def scale(bench: Bench) -> None:
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+def check(bench: Bench) -> None:
+    """Check 500 pipelines that are up to date, against git and reading the same files."""
+    project = bench.generated("many", 500, 40, 4)
+    subprocess.run(
+        [DAGFORGE, "create", "--quiet", *PODS],
+        cwd=project,
+        env={**os.environ, **bench.variables},
+        check=True,
+    )
+    commit(project)
+    status = Command("git status and reading", ["sh", "-c", READ_ALL], project)
+    ours = bench.create(project, "--check", "--quiet", *PODS, fresh=False)
+    text = "create --check, 500 pipelines, nothing changed"
+    show(f"{text} / git status and reading the files", compare(ours, status, bench.pairs))
+    made = bench.create(project, "--quiet", *PODS)
+    show("    / making them", compare(ours, made, bench.pairs), "at most 1.0")
+    spaceflights = bench.spaceflights()
+    subprocess.run([DAGFORGE, "create", "--quiet"], cwd=spaceflights, check=True)
+    ours = bench.create(spaceflights, "--check", "--quiet", fresh=False)
+    imports = bench.python("imports", "-c", IMPORTS)
+    show(
+        "create --check, spaceflights / importing its libraries",
+        compare(ours, imports, bench.pairs),
+    )
+    shutil.rmtree(project / ".git")
+
+
 def diff(bench: Bench) -> None:
     """Compare large projects with their last commit, against compiling them once."""
     for name, size, text in (
@@ -222,6 +250,39 @@ def graph(bench: Bench) -> None:
         show(text, compare(drawn, plain, bench.pairs), target)
         pair = drawn, bench.dagforge(quarter, "graph", "--format", form)
         show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
+
+
+POLICY = """
+[tool.dagforge.policy]
+owner = {required = true, one-of = ["data-platform"]}
+tags = {pattern = "[a-z]+"}
+retries = {min = 1, max = 5}
+retry_delay = {min = "1m"}
+execution_timeout = {max = "6h"}
+image = {registries = ["registry.example.com"], latest = false}
+resources = {required = ["requests.cpu", "limits.memory"]}
+schedule = {between = "22:00-06:00"}
+task_id = {max-length = 60}
+dag_id = {pattern = ".*"}
+"""
+
+
+def policy(bench: Bench) -> None:
+    """Compile a large project with ten rules, and looked through for secrets, against without."""
+    many = bench.generated("many", 500, 40, 4)
+    ruled, suspected = bench.folder / "ruled", bench.folder / "suspected"
+    for copy in (ruled, suspected):
+        shutil.copytree(many, copy, ignore=shutil.ignore_patterns("dags"))
+    with (ruled / "pyproject.toml").open("a") as file:
+        file.write(POLICY)
+    for path in suspected.glob("conf/base/pipelines/*.yml"):
+        # A word that makes DagForge look at every value of the file.
+        path.write_text(path.read_text().replace("description: ", "description: a token, ", 1))
+    plain = bench.create(many, *PODS)
+    ten = compare(bench.create(ruled, *PODS), plain, bench.pairs)
+    show("500 pipelines in 5,000 pods with ten rules / without", ten, "at most 1.1")
+    looked = compare(bench.create(suspected, *PODS), plain, bench.pairs)
+    show("the same, each value looked at / without", looked, "at most 1.05")
 
 
 def dagbag(bench: Bench) -> None:
@@ -339,8 +400,10 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "check": check,
     "diff": diff,
     "graph": graph,
+    "policy": policy,
     "dagbag": dagbag,
     "task": task,
     "store": store,

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagforge.credentials import certainty
 from dagforge.errors import (
     DagForgeError,
     LoadError,
@@ -476,6 +475,8 @@ def _substitution(project: Project, environ: Mapping[str, str]) -> Substitute:
     """
 
     def value_of(match: re.Match[str]) -> str:
+        from dagforge.credentials import certainty
+
         if match["escape"]:
             return match[0][1:]
         parts = _VARIABLE.fullmatch(match["body"])

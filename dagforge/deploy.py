@@ -95,7 +95,7 @@ class DeployReport:
 
 
 class _ElsewhereError(Exception):
-    """Another deployment of the project has ended since the bucket was looked at."""
+    """Another deployment of the project was there since the bucket was looked at."""
 
 
 @frozen
@@ -284,6 +284,8 @@ class _Deployment:
             _ElsewhereError: nothing was changed, because what was judged is no longer so.
         """
         try:
+            if self.lock.waited:
+                raise _ElsewhereError
             self.own_version = self.look.own_version
             self._claim()
             changes = [step for step in steps if step.action != "unchanged"]

@@ -11,31 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.conf import Conf, Document, read_regular
-from dagforge.credentials import (
-    SHAPES,
-    Shape,
-    Suspicion,
-    assigned_in,
-    certainty,
-    found_in,
-    is_literal,
-    suspicion,
-)
 from dagforge.errors import Path as KeyPath
 from dagforge.errors import Problem, SourceLocation
 from dagforge.frozen import frozen
+from dagforge.suspicion import SHAPES, Shape, Suspicion, suspicion
 from dagforge.target import Target
 
-_MARK = re.compile(r"\bdagforge:\s*not a secret\b[\s,;:.-]*(?P<reason>.*)")
+_MARK = r"\bdagforge:\s*not a secret\b[\s,;:.-]*(?P<reason>.*)"
 _MARK_SIGN = b"not a secret"
-_NO_REASON = re.compile(r"[\W_]*")
+_NO_REASON = r"[\W_]*"
 _NAMES_OF_A_NODE = frozenset({"inputs", "outputs", "func", "tags", "after", "name", "namespace"})
 """What in a node names something: an argument called `password` is given a dataset."""
 _VALUE_OF = frozenset({"default", "value", "literal", "const"})
 """Keys whose value is that of what stands around them."""
-_QUOTED = re.compile(
-    r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[=:]\s*(?P<quote>[\"'])(?P<value>.*?)(?P=quote)"
-)
+_QUOTED = r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[=:]\s*(?P<quote>[\"'])(?P<value>.*?)(?P=quote)"
 
 
 @frozen
@@ -72,7 +61,8 @@ def scan(
         yield from _in_document(document, sort, target)
     for path, shown in templates:
         yield from _in_template(path, shown, target)
-    for found in _in_values(params, Suspicion(True, tuple(SHAPES)), "settings"):
+    everything = Suspicion(True, tuple(SHAPES))
+    for found in _in_values(params, everything, "settings") if params else ():
         fix = _fix(found, "settings", target)
         yield Problem("secret", f"--params: {found.message}", fix=fix)
 
@@ -95,7 +85,10 @@ def _in_document(document: Document, sort: str, target: Target) -> Iterator[Prob
 
 def _in_values(data: Any, suspected: Suspicion, sort: str) -> Iterator[Found]:
     """Yield the credentials among values, in no particular order."""
+    from dagforge.credentials import certainty, is_literal
+
     seen: set[int] = set()
+    shapes = suspected.shapes
     pending: list[tuple[KeyPath, Any, str | None, bool]] = [((), data, None, suspected.names)]
     while pending:
         path, container, name, names = pending.pop()
@@ -112,13 +105,15 @@ def _in_values(data: Any, suspected: Suspicion, sort: str) -> Iterator[Found]:
                     and path[1] == "nodes"
                 )
                 inside = inside and "deploy_type" not in value
-                pending.append(((*path, key), value, called, inside))
+                if inside or shapes:
+                    pending.append(((*path, key), value, called, inside))
             elif names and called is not None and certainty(called) and is_literal(called, value):
                 shown = called.lstrip("-")
                 message = f"the value of '{shown}' stands here in plain text"
                 yield Found((*path, key), message, shown)
-            elif kind is str:
-                found = _in_text(value, suspected.shapes, names)
+            # Most texts hold none of these; to call for each of them would be half of the time.
+            elif kind is str and (shapes or "=" in value or "://" in value or "uthori" in value):
+                found = _in_text(value, shapes, names)
                 if found is not None:
                     yield Found((*path, key), *found)
 
@@ -148,6 +143,8 @@ def _parts(container: Any, name: str | None) -> Iterator[tuple[str | int, Any, s
 
 def _in_text(text: str, shapes: Sequence[Shape], names: bool) -> tuple[str, str | None] | None:
     """Return what the first credential in a text is, and its name; None without one."""
+    from dagforge.credentials import assigned_in, found_in
+
     for _, message in found_in(text, shapes):
         return message, None
     for _, name in assigned_in(text) if names else ():
@@ -176,10 +173,12 @@ def _in_template(path: Path, shown: str, target: Target) -> Iterator[Problem]:
 
 def in_line(line: str, suspected: Suspicion) -> Iterator[tuple[int, str]]:
     """Yield where in a line of code a credential begins, from 1, and what it is."""
+    from dagforge.credentials import found_in, is_literal
+
     for offset, message in found_in(line, suspected.shapes):
         yield offset + 1, message
         return
-    for match in _QUOTED.finditer(line) if suspected.names else ():
+    for match in re.finditer(_QUOTED, line) if suspected.names else ():
         if is_literal(match["name"], match["value"]):
             message = f"the value of '{match['name']}' stands here in plain text"
             yield match.start("quote") + 1, message
@@ -195,7 +194,7 @@ def _unmarked(problems: list[Problem], text: str, file: str) -> Iterator[Problem
     """
     marks: dict[int, tuple[int, str]] = {}
     for number, line in enumerate(text.splitlines() if "not a secret" in text else (), 1):
-        match = _MARK.search(line)
+        match = re.search(_MARK, line)
         if match is not None:
             marks[number] = match.start() + 1, match["reason"]
     used: set[int] = set()
@@ -210,7 +209,7 @@ def _unmarked(problems: list[Problem], text: str, file: str) -> Iterator[Problem
         if number not in used:
             message = "nothing in this line looks like a secret"
             yield Problem("secret-exception", message, at, "remove the comment")
-        elif _NO_REASON.fullmatch(reason.rstrip("#-}> ")):
+        elif re.fullmatch(_NO_REASON, reason.rstrip("#-}> ")):
             message = "the comment does not say why this is not a secret"
             fix = "# dagforge: not a secret, only test data"
             yield Problem("secret-exception", message, at, fix)

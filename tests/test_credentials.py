@@ -9,16 +9,10 @@ from typing import Any
 
 import pytest
 
-from dagforge.credentials import (
-    SHAPES,
-    assigned_in,
-    certainty,
-    found_in,
-    is_literal,
-    suspicion,
-)
+from dagforge.credentials import assigned_in, certainty, found_in, is_literal
 from dagforge.errors import DagForgeError
 from dagforge.scan import in_line
+from dagforge.suspicion import SHAPES, suspicion
 from tests.projects import AIRFLOW, build_project
 from tests.run_cases import CASES, REPOSITORY
 

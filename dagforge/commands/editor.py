@@ -203,8 +203,14 @@ _PIPELINE: Schema = {
             "description": "A driver of Hamilton, or several.",
             "oneOf": [_DRIVER, {"type": "array", "items": _DRIVER, "minItems": 1}],
         },
+        "kedro": {
+            "$ref": "#/$defs/name",
+            "description": "A pipeline that the Kedro project registers, under another name here.",
+        },
     },
-    "oneOf": [{"required": [key]} for key in ("nodes", "include", "select", "python", "hamilton")],
+    "oneOf": [
+        {"required": [key]} for key in ("nodes", "include", "select", "python", "hamilton", "kedro")
+    ],
     "additionalProperties": False,
 }
 

@@ -267,4 +267,6 @@ def reason_of(error: BaseException) -> str:
     """Return what an exception says, in one line, or its type where it says nothing."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    # Azure's client goes on with a number and the whole answer.
+    text = re.split(r"\s*RequestId:", str(error), maxsplit=1)[0]
+    return " ".join(text.split())[:500] or type(error).__name__

@@ -52,6 +52,7 @@ class Lock:
     Attributes:
         version: of its object.
         confirmed: when the bucket last said that it is ours, by our stopwatch.
+        waited: somebody else held it since it was asked for.
     """
 
     bucket: Bucket
@@ -60,6 +61,7 @@ class Lock:
     version: str
     confirmed: float
     owner: str
+    waited: bool
     beats: int = 0
     lost: bool = False
     mutex: threading.Lock = field(default_factory=threading.Lock)
@@ -132,7 +134,7 @@ def take(bucket: Bucket, project: str, timing: Timing, *, take_over: bool, warn:
         else:
             if expected is not None:
                 warn(_interrupted(project, f"{bucket.url}/{path}"))
-            return Lock(bucket, path, timing, version, asked, owner)
+            return Lock(bucket, path, timing, version, asked, owner, waited=seen is not None)
         found = bucket.read(path)
         expected = None
         if found is None:

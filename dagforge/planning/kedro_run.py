@@ -115,15 +115,21 @@ def _pipeline_option(planner: Planner, group: NodeGroup, data: Mapping[str, Any]
     return "--pipeline"
 
 
-def _parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
-    """Return what follows `--params`; None where a run has no parameters of its own."""
+def own_parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
+    """Return the `runtime_params` of a task as one word; None where it has none."""
     given = ",".join(
         f"{name}={text}" for name, text in _texts(planner, data.get("runtime_params") or {})
     )
+    return RunText(given) if given else None
+
+
+def _parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
+    """Return what follows `--params`; None where a run has no parameters of its own."""
+    given = own_parameters(planner, data)
     if not planner.kept:
-        return RunText(given) if given else None
+        return given
     before = f"{RUN_PARAMETER}={_base_of_runs(planner, data)}/{planner.run_path}/r-"
-    return RunText(before, RunValue("run_id"), f",{given}" if given else "")
+    return RunText(before, RunValue("run_id"), f",{given.before}" if given else "")
 
 
 def _base_of_runs(planner: Planner, data: Mapping[str, Any]) -> str:

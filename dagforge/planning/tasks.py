@@ -14,8 +14,10 @@ from dagforge.errors import (
 from dagforge.frozen import frozen
 from dagforge.ir import Node, NodeGroup, Operator, Work
 from dagforge.planning.contract import contract
+from dagforge.planning.handover import is_kedro
 from dagforge.planning.kedro_run import (
     command_words,
+    own_parameters,
     pipelines_of,
     quiet_layer,
     starts_kedro,
@@ -37,7 +39,7 @@ from dagforge.settings.convert import (
     templated_value,
 )
 from dagforge.settings.schema import describe, untold
-from dagforge.values import RunValue
+from dagforge.values import RunText, RunValue
 
 OPERATOR = "operator"
 
@@ -56,7 +58,7 @@ AIRFLOW_TEMPLATE = re.compile(
 )
 
 
-Word = str | RunValue
+Word = str | RunText | RunValue
 RUN_ID = RunValue("run_id")
 
 
@@ -409,6 +411,10 @@ def _command(
         words += ["--project", data["project_dir"]]
     if env is not None:
         words += ["--env", env]
+    if is_kedro(group.nodes[0]):
+        own = own_parameters(planner, data)
+        words += [] if own is None else ["--params", own]
+        words += ["--conf", data["conf_source"]] if data.get("conf_source") else []
     parameters = value_for(planner, group.nodes, native=context.native, expanded=expands)
     if parameters is not None:
         words += ["--params", parameters]

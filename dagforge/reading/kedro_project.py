@@ -44,11 +44,13 @@ class KedroProject:
     Attributes:
         root: the project's folder.
         source: folder of its package.
+        state: of the package's files, when the project was opened.
     """
 
     root: Path
     facts: KedroFacts
     source: Path
+    state: frozenset[tuple[str, int, int]]
     _registered: tuple[Mapping[str, Any], tuple[Problem, ...]] | None = field(
         default=None, init=False
     )
@@ -183,9 +185,10 @@ def open_project(root: Path, facts: KedroFacts) -> KedroProject:
     """
     global _open
     root = root.resolve()
-    if _open is not None and (_open.root, _open.facts.package) == (root, facts.package):
-        return _open
     if _open is not None:
+        same = (_open.root, _open.facts) == (root, facts) and _open.state == _state(_open.source)
+        if same:
+            return _open
         _forget(_is_below(_open.source))
         _open = None
     _check_installed(facts)
@@ -193,7 +196,7 @@ def open_project(root: Path, facts: KedroFacts) -> KedroProject:
     _check_source(root, source, facts)
     package = facts.package.partition(".")[0]
     _forget(lambda name, path: name.partition(".")[0] == package and source not in path.parents)
-    opened = KedroProject(root, facts, source)
+    opened = KedroProject(root, facts, source, _state(source))
     with silence():
         from kedro.framework import startup
 
@@ -208,6 +211,12 @@ def open_project(root: Path, facts: KedroFacts) -> KedroProject:
             opened.conf_source, opened.environments()  # read now, while it is quiet
     _open = opened
     return opened
+
+
+def _state(source: Path) -> frozenset[tuple[str, int, int]]:
+    """Return what tells whether the code of a project is still that which was imported."""
+    found = ((str(path), path.stat()) for path in source.rglob("*.py"))
+    return frozenset((path, status.st_mtime_ns, status.st_size) for path, status in found)
 
 
 def _check_installed(facts: KedroFacts) -> None:

@@ -90,6 +90,11 @@ class Project:
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
+    @property
+    def package(self) -> str:
+        """Import name of the project's package, as far as it is known."""
+        return self.kedro.package if self.kedro is not None else self.name.replace("-", "_")
+
     def origin(self, key: str) -> Origin | None:
         """Return where the value of `key` is; None without a file."""
         return self.table / key if self.table is not None else None
@@ -171,10 +176,13 @@ def _read_kedro(pyproject: TomlDocument) -> KedroFacts | None:
     good: dict[str, str] = {"source_dir": "src"}
     for key in _KEDRO_KEYS:
         value = facts.get(key, good.get(key))
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and (value.strip() or key == "source_dir"):
             good[key] = value
         elif key in facts:
-            message = f"'{key}' of [tool.kedro] is {kind_of(value)}, not text"
+            is_empty = isinstance(value, str)
+            message = (
+                f"'{key}' of [tool.kedro] is {'empty' if is_empty else kind_of(value)}, not text"
+            )
             problems.error("kedro-project", message, table / key)
         else:
             problems.error("kedro-project", f"[tool.kedro] has no '{key}'", table)

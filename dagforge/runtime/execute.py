@@ -121,7 +121,7 @@ def execute(task: TaskRun, say: Say) -> TaskRecord:
             _run_nodes(attempt)
         except BaseException as error:
             if attempt.error is None:
-                attempt.error = _error_of(error)
+                attempt.error = error_of(error)
             _keep(attempt, error)
             raise
         failed = [
@@ -220,7 +220,7 @@ class _Attempt:
         )
 
 
-def _error_of(error: BaseException) -> dict[str, Any]:
+def error_of(error: BaseException) -> dict[str, Any]:
     """Return what a record says of an error that no function of the user raised."""
     name = type(error).__name__
     if isinstance(error, DagForgeError):

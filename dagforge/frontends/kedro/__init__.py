@@ -85,7 +85,7 @@ def _read(conf: KedroConf, name: str, pipeline: Any) -> NodesRead:
 
 def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:
     """Return a node of Kedro as every stage knows it; one node is the same in every pipeline."""
-    inputs, outputs = _plain_names(node.inputs), _plain_names(node.outputs)
+    inputs, outputs = plain_names(node.inputs), plain_names(node.outputs)
     tags = tuple(sorted(node.tags))
     parts = (("inputs", inputs), ("outputs", outputs), ("tags", tags), ("name", (node.name,)))
     module, function = _function_of(node.func)
@@ -101,7 +101,7 @@ def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:
     )
 
 
-def _plain_names(names: Iterable[str]) -> tuple[str, ...]:
+def plain_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return names of datasets without what follows `@`, each once."""
     return tuple(
         dict.fromkeys(name if is_parameter(name) else name.partition("@")[0] for name in names)
@@ -127,10 +127,13 @@ def _call_place(
     project = conf.project
     place = place_of(made)
     if place is None:
-        path: Path = project.source / project.facts.package / "pipeline_registry.py"
-        line = None
-    else:
-        path, line = Path(place[0]), place[1]
-    inside = path.is_relative_to(project.root)
-    file = path.relative_to(project.root).as_posix() if inside else path.as_posix()
-    return CallPlace(file, path, line, name, parts)
+        registry = project.source / project.facts.package / "pipeline_registry.py"
+        return CallPlace(*_known_file(str(registry), project.root), None, name, parts)
+    return CallPlace(*_known_file(place[0], project.root), place[1], name, parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_file(file: str, root: Path) -> tuple[str, Path]:
+    """Return a file as the user knows it, and its path; many nodes are written in one file."""
+    path = Path(file)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file, path
