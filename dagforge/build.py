@@ -465,6 +465,7 @@ def _render(
             each.settings,
             templates,
             project=project.name,
+            package=project.package,
             command=command_of(request, each.dag, target, project),
             jinja_file=request.jinja_file,
             root=request.root,

@@ -399,8 +399,8 @@ def test_a_pipeline_that_does_not_compile_keeps_its_dag_id(project: Project) -> 
     found = report()
     assert found["settings"] == {"default": {"task_id_style": "kedro-airflow"}}
     assert told(found, "file") == [
-        "airflow_dags/space_flights_dag.py:30:12: stays: pipeline '__default__' does not compile, "
-        "so this file is not compared"
+        "airflow_dags/space_flights_dag.py:30:12: not known: pipeline '__default__' does not "
+        "compile, so this file is not compared"
     ]
     assert told(found, "dag_id") == [
         "airflow_dags/space_flights_data_science_dag.py:30:12: was wrong: dag_id 'space-flights' "
@@ -553,8 +553,8 @@ def test_task_ids_that_are_made_while_loading_are_not_guessed(project: Project) 
     project(None, {"dags/space_flights_dag.py": text})
     found = report()
     assert told(found, "task_id") == [
-        "dags/space_flights_dag.py:3:37: stays: task_ids are made here when the file is loaded; "
-        "whether they stay is not known"
+        "dags/space_flights_dag.py:3:37: not known: task_ids are made here when the file is "
+        "loaded; whether they stay is not known"
     ]
     assert found["settings"] == {}
 
@@ -637,7 +637,7 @@ def test_the_environment_of_the_files_is_taken(project: Project) -> None:
     found = report()
     assert found["environment"] is None
     assert told(found, "env") == [
-        "airflow_dags/space_flights_cloud_dag.py:None:None: stays: this file was made for the "
+        "airflow_dags/space_flights_cloud_dag.py:None:None: not known: this file was made for the "
         "environment 'cloud' and is not looked at now; `dagforge migrate -e cloud` does that"
     ]
     assert report("-e", "cloud")["environment"] == "cloud"
@@ -747,8 +747,8 @@ def test_files_of_other_projects_are_left_alone(project: Project) -> None:
     found = report()
     assert len(found["dags"]) == 2
     assert told(found, "file") == [
-        "airflow_dags/a_dag.py:None:None: stays: this file is of the package 'moon', and is left "
-        "alone"
+        "airflow_dags/a_dag.py:None:None: not known: this file is of the package 'moon', and is "
+        "left alone"
     ]
 
 

@@ -90,6 +90,11 @@ class Project:
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
+    @property
+    def package(self) -> str:
+        """Import name of the project's package, as far as it is known."""
+        return self.kedro.package if self.kedro is not None else self.name.replace("-", "_")
+
     def origin(self, key: str) -> Origin | None:
         """Return where the value of `key` is; None without a file."""
         return self.table / key if self.table is not None else None

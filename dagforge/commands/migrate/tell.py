@@ -23,7 +23,7 @@ def as_text(found: Migration, *, verbose: bool = False, written: bool = False) -
         written: the settings are in the file already.
     """
     parts = [_head(found)]
-    notes = [note for note in found.notes if verbose or note.kind != "stays" or _is_doubt(note)]
+    notes = [note for note in found.notes if verbose or note.kind != "stays"]
     parts.append("\n".join(_note(note) for note in notes))
     parts.append("\n".join(_settings(found, written)))
     parts += ["\n".join(_dag(dag)) for dag in found.dags]
@@ -48,11 +48,6 @@ def as_json(found: Migration) -> dict[str, Any]:
     }
 
 
-def _is_doubt(note: Note) -> bool:
-    """Say whether a note is about something that could not be looked at."""
-    return note.about in ("dag_id", "task_id", "file", "env")
-
-
 def _head(found: Migration) -> str:
     setup = found.setup
     if setup.folder is None:
@@ -60,8 +55,10 @@ def _head(found: Migration) -> str:
             "no DAG files of kedro-airflow in airflow_dags/ or dags/: only the settings are looked "
             "at (--dags DIR says where the files are)"
         )
-    releases = sorted({file.release or "a template of your own" for file in setup.files})
-    of = f", of kedro-airflow {' and '.join(releases)}" if releases else ""
+    releases = sorted({file.release for file in setup.files if file.release is not None})
+    makers = [f"kedro-airflow {release}" for release in releases]
+    makers += ["a template of your own"] if any(not file.release for file in setup.files) else []
+    of = f", of {' and '.join(makers)}" if makers else ""
     conf = found.found.conf
     env = conf.env or (conf.kedro.layers[-1] if conf.kedro is not None else "base")
     return f"{setup.folder}: {counted(len(setup.files), 'DAG file')}{of}; environment {env}"
