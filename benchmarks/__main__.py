@@ -53,6 +53,7 @@ for pipeline in pipelines.values():
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
+READ_ALL = "git status --porcelain && find conf dags -type f -exec cat {} + > /dev/null"
 PODS = ("--target", "airflow-k8s")
 
 
@@ -187,6 +188,33 @@ def scale(bench: Bench) -> None:
     show("500 pipelines, tasks in the worker / yaml.load", compare(*pair, bench.pairs))
     pair = bench.create(one, *PODS), bench.create(quarter, *PODS)
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
+
+
+def check(bench: Bench) -> None:
+    """Check 500 pipelines that are up to date, against git and reading the same files."""
+    project = bench.generated("many", 500, 40, 4)
+    subprocess.run(
+        [DAGFORGE, "create", "--quiet", *PODS],
+        cwd=project,
+        env={**os.environ, **bench.variables},
+        check=True,
+    )
+    commit(project)
+    status = Command("git status and reading", ["sh", "-c", READ_ALL], project)
+    ours = bench.create(project, "--check", "--quiet", *PODS, fresh=False)
+    text = "create --check, 500 pipelines, nothing changed"
+    show(f"{text} / git status and reading the files", compare(ours, status, bench.pairs))
+    made = bench.create(project, "--quiet", *PODS)
+    show("    / making them", compare(ours, made, bench.pairs), "at most 1.0")
+    spaceflights = bench.spaceflights()
+    subprocess.run([DAGFORGE, "create", "--quiet"], cwd=spaceflights, check=True)
+    ours = bench.create(spaceflights, "--check", "--quiet", fresh=False)
+    imports = bench.python("imports", "-c", IMPORTS)
+    show(
+        "create --check, spaceflights / importing its libraries",
+        compare(ours, imports, bench.pairs),
+    )
+    shutil.rmtree(project / ".git")
 
 
 def diff(bench: Bench) -> None:
@@ -372,6 +400,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "check": check,
     "diff": diff,
     "graph": graph,
     "policy": policy,

@@ -201,17 +201,20 @@ def find_left_overs(
 
 def find_rivals(fates: Sequence[Fate], beside: Sequence[Found]) -> list[Rival]:
     """Return files that somebody else made, with a DAG in them that a file of ours has too."""
+    written = {fate.real for fate in fates}
+    by_others = [each for each in beside if each.header is None and each.real not in written]
+    if not by_others:
+        # Most folders hold nothing else, and looking through all that was made takes its time.
+        return []
     file_of = {
         match[1]: fate.file
         for fate in fates
         for match in _DAG.finditer(fate.file.text)
         if fate.verdict not in ("foreign", "owned")
     }
-    written = {fate.real for fate in fates}
     return [
         Rival(found.path, dag_id, file_of[dag_id])
-        for found in beside
-        if found.header is None and found.real not in written
+        for found in by_others
         for dag_id in dict.fromkeys(match[1] for match in _DAG.finditer(found.text))
         if dag_id in file_of
     ]
