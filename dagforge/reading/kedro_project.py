@@ -119,8 +119,8 @@ class KedroProject:
         if _LOST_PIPELINE in message:
             says = message.partition("\n")[0].rstrip(".")
             named = re.search(r"'(?P<name>[\w.]+)' module", says)
-            module = sys.modules.get(named["name"] if named is not None else "")
-            file = Path(getattr(module, "__file__", None) or self.source)
+            lost = sys.modules.get(named["name"] if named is not None else "")
+            file = Path(getattr(lost, "__file__", None) or self.source)
             at = SourceLocation(_shown(file, self.root))
             problems.warn(Problem("kedro-pipelines", f"Kedro leaves something out: {says}", at))
 
