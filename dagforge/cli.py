@@ -534,8 +534,9 @@ def diff(against: str | None, form: str, **options: Any) -> None:
     dagforge diff /mnt/bucket/dags                  what deploying would change
     dagforge diff --from 2.10 --airflow-version 3.1   the same definitions in another Airflow
     """  # noqa: D301  # click reads the character
-    from dagforge.commands.diff import Asked, compare_sides, moment_of_text
+    from dagforge.commands.diff import compare_sides
     from dagforge.commands.diff_page import page
+    from dagforge.commands.sides import Asked, moment_of_text
 
     if options["every"] and options["pipelines"]:
         raise click.UsageError("--all and --pipeline exclude each other")

@@ -276,6 +276,25 @@ def test_configuration_in_a_submodule(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "HEAD' has the submodule conf at" in ran.err
 
 
+def test_a_filter_that_fails(root: Path) -> None:
+    (root / ".gitattributes").write_text("*.yml filter=broken\n")
+    commit(root)
+    git(root, "config", "filter.broken.smudge", "false")
+    git(root, "config", "filter.broken.required", "true")
+    ran = run("diff")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: git cannot write the files of 'HEAD': ")
+
+
+def test_without_git(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(root, root.parent / "old")
+    monkeypatch.setenv("PATH", "/nowhere")
+    ran = run("diff")
+    assert ran.code == 2
+    assert "to compare with (git is not installed) [no-repository]" in ran.err
+    assert said("../old").endswith("1 DAG unchanged\n")
+
+
 def test_another_checkout(root: Path, tmp_path: Path) -> None:
     git(root, "clone", "-q", str(root), str(tmp_path / "other"))
     retry(root, 2)

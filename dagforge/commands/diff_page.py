@@ -11,8 +11,9 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, Final
 
-from dagforge.commands.diff import HERE, Comparison, Side
+from dagforge.commands.diff import Comparison
 from dagforge.commands.show import as_json, counted
+from dagforge.commands.sides import HERE, Side
 from dagforge.commands.stage_data import as_data
 from dagforge.compare.changes import (
     NOTHING,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from dagforge.errors import UsageError
+from dagforge.errors import OutputError, UsageError
 from dagforge.frozen import frozen
 from dagforge.output.git import run_git
 
@@ -44,22 +44,11 @@ class Repository:
 
 
 def find_repository(folder: Path) -> Repository | None:
-    """Return the repository that a folder is part of, None where git knows none.
-
-    Raises:
-        UsageError: git does not want to work there.
-    """
+    """Return the repository that a folder is part of, None where git knows none."""
     try:
-        top = Path(_text(run_git(folder, "rev-parse", "--show-toplevel")))
-    except (OSError, subprocess.SubprocessError) as error:
-        said = _said(error)
-        if "dubious ownership" in said:
-            raise UsageError.of(
-                "no-repository", f"git refuses to read this folder: {said}"
-            ) from error
+        return _repository(folder)
+    except (OSError, subprocess.SubprocessError):
         return None
-    within = folder.resolve().relative_to(top.resolve())
-    return Repository(top, PurePosixPath(within.as_posix()))
 
 
 def repository_of(folder: Path) -> Repository:
@@ -68,14 +57,22 @@ def repository_of(folder: Path) -> Repository:
     Raises:
         UsageError: it is in none, or there is no git.
     """
-    found = find_repository(folder)
-    if found is None:
+    try:
+        return _repository(folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = _said(error)
+        why = "" if "not a git repository" in said else f" ({said})"
         raise UsageError.of(
             "no-repository",
-            "the project is in no git repository, so there is no revision to compare with",
+            "the project is in no git repository, so there is no revision to compare with" + why,
             fix="name a folder instead: another checkout, or one with generated files",
-        )
-    return found
+        ) from error
+
+
+def _repository(folder: Path) -> Repository:
+    top = Path(_text(run_git(folder, "rev-parse", "--show-toplevel")))
+    within = folder.resolve().relative_to(top.resolve())
+    return Repository(top, PurePosixPath(within.as_posix()))
 
 
 def find_revision(repository: Repository, name: str) -> Revision:
@@ -143,6 +140,7 @@ def write_revision(
 
     Raises:
         UsageError: a submodule's commit is not here.
+        OutputError: git cannot write it.
     """
     folder = into / within
     tree = f"{revision.commit}:{'' if within == PurePosixPath() else within}"
@@ -150,7 +148,12 @@ def write_revision(
         listed = run_git(repository.top, "ls-tree", "-r", "-z", tree)
     except subprocess.SubprocessError:
         return folder
-    _write_tree(repository.top, tree, folder)
+    try:
+        _write_tree(repository.top, tree, folder)
+    except subprocess.SubprocessError as error:
+        raise OutputError.of(
+            "output", f"git cannot write the files of '{revision.name}': {_said(error)}"
+        ) from error
     for name, commit in _submodules(listed):
         _write_submodule(repository.top / within / name, commit, folder / name, revision)
     return folder
@@ -166,7 +169,13 @@ def _write_tree(top: Path, tree: str, folder: Path) -> None:
     run_git(top, "read-tree", f"--index-output={index}", tree, GIT_INDEX_FILE=str(index))
     try:
         prefix = f"--prefix={folder.as_posix()}/"
-        run_git(top, "checkout-index", "--all", "--force", prefix, GIT_INDEX_FILE=str(index))
+        # Large files that are kept elsewhere are no definitions.
+        run_git(
+            top,
+            *("checkout-index", "--all", "--force", prefix),
+            GIT_INDEX_FILE=str(index),
+            GIT_LFS_SKIP_SMUDGE="1",
+        )
     finally:
         index.unlink(missing_ok=True)
 
@@ -218,7 +227,9 @@ def _text(printed: bytes) -> str:
 
 def _said(error: Exception) -> str:
     """Return the first line of what git complained about."""
+    if isinstance(error, FileNotFoundError):
+        return "git is not installed"
     if isinstance(error, subprocess.CalledProcessError):
         lines = bytes(error.stderr or b"").decode(errors="replace").splitlines()
-        return lines[0] if lines else ""
+        return lines[0].removeprefix("fatal: ") if lines else ""
     return str(error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from dagforge.compare.moves import read_changes
 from dagforge.target import read_target, version_key
+from tests.real.airflow_home import make_airflow
 from tests.real.test_target_facts import AIRFLOW, TEMPLATES, ask
 
 TARGET = read_target("airflow", TEMPLATES)
@@ -103,3 +106,59 @@ def test_what_changed_is_true_in_every_version(answer: tuple[str, dict[str, Any]
     assert real["defaults"] == (
         expected if old else {"catchup": False, "timetable": "NullTimetable"}
     )
+
+
+RUNS = """
+import pathlib, sys
+import pendulum
+from {operator} import BashOperator
+from {dag} import DAG
+
+out = pathlib.Path(__file__).with_suffix(".txt")
+with DAG("a", start_date=pendulum.datetime(2024, 1, 1, tz="UTC"), schedule=None) as dag:
+    BashOperator(task_id="tell", bash_command="echo {names} >> " + str(out))
+
+if __name__ == "__main__":
+    for moment in {moments}:
+        dag.test({argument}=moment)
+    print(out.read_text())
+"""
+DATED, UNDATED = 'pendulum.datetime(2024, 1, 1, tz="UTC")', "None"
+
+
+@pytest.mark.parametrize(("version", "moments"), [("2.11", [DATED]), ("3.3", [DATED, UNDATED])])
+def test_tasks_see_these_variables(version: str, moments: list[str], tmp_path: Path) -> None:
+    since, interval = FACTS["asset_runs_have_none"], set(FACTS["of_the_interval"])
+    known = {**FACTS["template_variables"], **{name: {} for name in interval}}
+    airflow = make_airflow(version, tmp_path / "airflow", dict(os.environ))
+    file = airflow.dags / "runs.py"
+    old = version_key(version) < version_key(since)
+    file.write_text(
+        RUNS.format(
+            operator=operators_module(version),
+            dag="airflow.models.dag" if old else "airflow.sdk",
+            names=" ".join(f"{name}={{{{ {name} is defined }}}}" for name in known),
+            moments=f"[{', '.join(moments)}]",
+            argument="execution_date" if old else "logical_date",
+        )
+    )
+    done = subprocess.run(
+        [str(airflow.programs / "python"), str(file)],
+        env=dict(airflow.variables),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    lines = file.with_suffix(".txt").read_text().splitlines()
+    assert len(lines) == len(moments)
+    for line, moment in zip(lines, moments, strict=True):
+        seen = {word.removesuffix("=True") for word in line.split() if word.endswith("=True")}
+        expected = {name for name, entry in known.items() if holds(entry, version)}
+        assert seen == (expected - interval if moment == UNDATED else expected)
+
+
+def operators_module(version: str) -> str:
+    """Return where a version has its BashOperator."""
+    target = read_target("airflow", TEMPLATES, version=version)
+    return target.imports["BashOperator"].rpartition(".")[0]

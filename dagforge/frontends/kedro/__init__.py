@@ -127,10 +127,13 @@ def _call_place(
     project = conf.project
     place = place_of(made)
     if place is None:
-        path: Path = project.source / project.facts.package / "pipeline_registry.py"
-        line = None
-    else:
-        path, line = Path(place[0]), place[1]
-    inside = path.is_relative_to(project.root)
-    file = path.relative_to(project.root).as_posix() if inside else path.as_posix()
-    return CallPlace(file, path, line, name, parts)
+        registry = project.source / project.facts.package / "pipeline_registry.py"
+        return CallPlace(*_known_file(str(registry), project.root), None, name, parts)
+    return CallPlace(*_known_file(place[0], project.root), place[1], name, parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_file(file: str, root: Path) -> tuple[str, Path]:
+    """Return a file as the user knows it, and its path; many nodes are written in one file."""
+    path = Path(file)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file, path

@@ -6,13 +6,13 @@ and no credentials are read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagforge.errors import Origin, Problem, Problems
 from dagforge.frontends.catalog import is_persisted, parameter_names
+from dagforge.frontends.kedro.factories import Factory, factories_of, made_by
 from dagforge.frontends.words import shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset
@@ -20,7 +20,6 @@ from dagforge.reading.kedro_conf import KedroConf
 from dagforge.reading.kedro_project import silence
 
 _PATHS = ("filepath", "path", "filename")
-_UNDECLARED = "nothing declares it"
 _CATALOG = "catalog"
 
 
@@ -39,8 +38,8 @@ class KedroCatalog:
     _entries: Mapping[str, Any]
     _unread: Container[str]
     _resolver: Any
+    _factories: tuple[Factory, ...]
     _used: _Used
-    _factories: re.Pattern[str]
     _found: dict[str, Dataset | None] = field(default_factory=dict)
 
     @property
@@ -75,15 +74,13 @@ class KedroCatalog:
     def _find(self, full: str) -> Dataset | None:
         if full in self._unread:
             return Dataset(full, self.conf.origin(_CATALOG, full))
-        if full not in self._entries and not self._factories.fullmatch(full):
-            return None
-        with silence():
-            entry = self._resolver.resolve_pattern(full)
-        if not entry or entry.get("type") == _UNDECLARED:
-            return None
-        return self._dataset(full, entry)
+        if full in self._entries:
+            return self._dataset(full, full, self._resolver.resolve_pattern(full))
+        found = made_by(self._factories, full)
+        return None if found is None else self._dataset(full, *found)
 
-    def _dataset(self, full: str, entry: Mapping[str, Any]) -> Dataset:
+    def _dataset(self, full: str, name: str, entry: Mapping[str, Any]) -> Dataset:
+        """Return the dataset of a name that the entry, or the factory, called `name` gives."""
         inner = entry
         # What CachedDataset keeps in memory, and where partitions lie, is in the dataset within.
         while not any(key in inner for key in _PATHS) and isinstance(inner.get("dataset"), dict):
@@ -93,24 +90,13 @@ class KedroCatalog:
         own = (entry.get("metadata") or {}).get("dagforge") or {}
         return Dataset(
             name=full,
-            origin=self.conf.origin(_CATALOG, self._entry_of(full)),
+            origin=self.conf.origin(_CATALOG, name),
             persisted=persisted,
             uri=path if persisted else None,
             format=str(kind) if persisted else None,
             shared=bool(own.get("shared")),
             versioned=bool(inner.get("versioned") or entry.get("versioned")),
         )
-
-    def _entry_of(self, full: str) -> str:
-        """Return the name of the entry or the factory that gives a dataset."""
-        if full in self._entries:
-            return full
-        for method in ("match_pattern", "match_dataset_pattern", "match_user_catch_all_pattern"):
-            match = getattr(self._resolver, method, None)  # the first is 0.19's, the others are 1's
-            found = match(full) if match is not None else None
-            if found:
-                return str(found)
-        return full
 
 
 def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
@@ -135,18 +121,10 @@ def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
         resolver, good, unread = None, {}, _Anything()
     elif len(good) < len(entries):
         unread = entries.keys() - good.keys()
+    factories = factories_of(resolver.list_patterns() if resolver is not None else (), good)
     return KedroCatalog(
-        conf, tuple(problems.found), parameters, good, unread, resolver, _used(conf), _any_of(good)
+        conf, tuple(problems.found), parameters, good, unread, resolver, factories, _used(conf)
     )
-
-
-def _any_of(names: Iterable[str]) -> re.Pattern[str]:
-    """Return what every name that a factory may make fits.
-
-    Kedro tries each factory for each name, and compiles it every time; most names fit none.
-    """
-    factories = [re.sub(r"\\\{.*?\\\}", ".+", re.escape(name)) for name in names if "{" in name]
-    return re.compile("|".join(factories) or r"(?!)", re.IGNORECASE | re.DOTALL)
 
 
 class _Anything(frozenset[str]):
@@ -170,14 +148,8 @@ def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> A
         from kedro.io import DatasetError
         from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-        def resolver(config: dict[str, Any]) -> Any:
-            try:
-                return CatalogConfigResolver(config, {}, {"{default}": {"type": _UNDECLARED}})
-            except TypeError:  # Kedro 0.19 has nothing for what nobody declares.
-                return CatalogConfigResolver(config, {})
-
         try:
-            return resolver(entries)
+            return CatalogConfigResolver(entries, {})
         except (DatasetError, ValueError, KeyError) as error:
             name = next((name for name in entries if "{" in name and name in str(error)), "")
             at = Origin(conf.origin(_CATALOG, name).source)
