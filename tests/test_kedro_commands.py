@@ -285,3 +285,25 @@ def test_colons_that_no_tag_has(tmp_path: Path) -> None:
         warnings=warnings,
     )
     assert warnings == ["kedro-tag: write 'airflow.' here and in the tags, such as airflow.NAME"]
+
+
+def test_what_is_read_from_an_empty_memory(tmp_path: Path) -> None:
+    memory = {"x": Dataset("x", AT, persisted=False)}
+    assert refused(tmp_path, node("b", "x"), datasets=memory) == [
+        "memory-border: node 'b' reads 'x' from memory, where no node of 'etl' puts it"
+    ]
+    by_hook = f"{IMAGE}\nmemory_borders: allow"
+    assert planned(tmp_path, node("b", "x"), datasets=memory, settings=by_hook).kept == ()
+
+
+def test_results_that_end_with_a_pod(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    near = {"x": Dataset("x", AT, uri="data/x.csv"), "y": Dataset("y", AT, uri="data/y.csv")}
+    nodes = (node("a", "", "x"), node("b", "x", "y"))
+    planned(tmp_path, *nodes, datasets=near, warnings=warnings)
+    assert [warning.partition(":")[0] for warning in warnings] == ["local-path", "local-path"]
+    on_volume = f"{IMAGE}\nvolumes: [{{name: v, emptyDir: {{}}}}]"
+    warnings.clear()
+    planned(tmp_path, *nodes, datasets=near, warnings=warnings, settings=on_volume)
+    planned(tmp_path, *nodes, datasets=near, warnings=warnings, settings="", target="airflow")
+    assert warnings == []

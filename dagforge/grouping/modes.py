@@ -431,6 +431,14 @@ def _take_what_is_needed(context: Context, assigned: Assigned) -> None:
         }
         if tasks:
             assigned.group_of[number] = min(tasks, key=lambda task: (first[task], task))
+    # What nobody needs, such as a saver, may belong to something that somebody does.
+    task_of_block = {
+        context.nodes[number].block: task for number, task in sorted(assigned.group_of.items())
+    }
+    for number in order:
+        block = context.nodes[number].block
+        if number not in assigned.group_of and block is not None and block in task_of_block:
+            assigned.group_of[number] = task_of_block[block]
 
 
 def _items(nodes: Iterable[Node]) -> dict[str, list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
     if len(parts) != 3 or not all(parts):
         raise UsageError.of("bad-task", f"--task {request.task!r} is not project/dag_id/task_id")
     project_name, dag_id, task_id = parts
+    # The command line does without; what the nodes' functions leave must be collected.
+    gc.enable()
     project = read_project(request.root)
     if project.kedro is not None:
         speak()

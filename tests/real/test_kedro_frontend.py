@@ -118,3 +118,53 @@ def test_nodes_without_names_run_by_their_own_command(tmp_path: Path, environmen
         ran = run_kedro(root, *command[1:], environment=environment, program="kedro")
         assert ran.code == 0, ran.err
     assert json.loads((root / "data/table.json").read_text()) == [1, 2, 4, 5]
+
+
+MAIN = """
+    from pathlib import Path
+
+    from kedro.framework.cli.utils import find_run_command
+    from kedro.framework.project import configure_project
+
+
+    def main(*arguments, **named):
+        package = Path(__file__).parent.name
+        configure_project(package)
+        return find_run_command(package)(*arguments, **named)
+
+
+    if __name__ == "__main__":
+        main()
+    """
+
+
+@pytest.mark.parametrize("environment", VERSIONS)
+def test_a_packaged_project_runs_by_its_own_program(tmp_path: Path, environment: str) -> None:
+    """As Kedro's template writes it; somewhere else, with the configuration beside it."""
+    project, image = tmp_path / "project", tmp_path / "image"
+    files = {
+        "src/shop/__main__.py": MAIN,
+        "conf/base/catalog.yml": CATALOG.replace(", credentials: secret", "") + STORED,
+        "conf/base/dagforge.yml": f"""
+            default:
+              image: shop:1
+              entrypoint: [python, -m, shop]
+              conf_source: {image}/conf
+              machines: {{small: {{}}}}
+            """,
+    }
+    write_kedro_project(project, files, environment=environment)
+    plan = shown(
+        project, "etl", "--stage", "plan", "--target", "airflow-k8s", environment=environment
+    )
+    image.mkdir()
+    for folder in ("conf", "data"):
+        (project / folder).rename(image / folder)
+    for task in plan["tasks"]:
+        command = task["command"]
+        assert command[:3] == ["python", "-m", "shop"]
+        ran = run_kedro(
+            image, *command[3:], environment=environment, program="shop", path=project / "src"
+        )
+        assert ran.code == 0, ran.err
+    assert json.loads((image / "data/table.json").read_text()) == [2, 3, 4, 5]
