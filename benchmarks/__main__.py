@@ -50,6 +50,7 @@ for kind in ("catalog", "parameters", "airflow"):
     loader.get(kind)
 for pipeline in pipelines.values():
     pipeline.nodes
+gc.freeze()
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")

@@ -63,6 +63,7 @@ LAZY = {
     "import": "importing",
     "lineage": "lineage",
     "migrate": "migrate.command",
+    "report": "report",
     "run": "run",
     "runs": "run",
 }
@@ -98,6 +99,7 @@ class Commands(click.Group):
         "list",
         "show",
         "graph",
+        "report",
         "lineage",
         "validate",
         "create",
