@@ -59,6 +59,7 @@ _DEBUG = "DAGFORGE_TRACEBACK"
 
 
 LAZY = {
+    "advise": "advise",
     "graph": "graph",
     "import": "importing",
     "lineage": "lineage",
@@ -98,6 +99,7 @@ class Commands(click.Group):
         "list",
         "show",
         "graph",
+        "advise",
         "lineage",
         "validate",
         "create",
