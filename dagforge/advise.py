@@ -102,10 +102,9 @@ def advise(planned: Planned, assumptions: Assumptions, facts: Facts, warn: Warn)
     if advice.proposal.cost > advice.present.cost:
         warn(
             Problem(
-                "grouping-breaks-rules",
+                "advice-limits",
                 f"the present grouping of '{planned.pipeline.name}' costs less than the proposal: "
-                "it has tasks that advice does not propose, longer than max-task-minutes or of "
-                "several machines",
+                "it has tasks that are longer than is proposed, or of several machines",
                 planned.pipeline.origin,
                 fix="raise --max-task-minutes, or give --mix-machines",
             )

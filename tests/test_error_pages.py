@@ -31,6 +31,7 @@ NO_CODES = {
     "arrow-parquet",
     "as-is",
     "composer-project",
+    "cpu-hours",
     "at-most-every",
     "date-time",
     "dist-packages",
@@ -44,6 +45,7 @@ NO_CODES = {
     "one-of",
     "pandas-arrow",
     "pandas-parquet",
+    "pod-seconds",
     "polars-parquet",
     "series-arrow",
     "series-parquet",
@@ -202,7 +204,7 @@ def test_help_lists_all_codes() -> None:
     lines = known_codes().splitlines()
     assert [line.split()[0] for line in lines] == list(SECTIONS)
     assert "unknown-env" in known_codes()
-    assert lines[0].startswith("airflow-template    ")
+    assert lines[0].startswith("advice-differs    ")
     assert lines[0].endswith("Airflow could not read a template in a field that it renders.")
 
 

@@ -85,7 +85,7 @@ def _worthwhile(graph: Graph, timed: _Timed, assumptions: Assumptions, weight: f
     most = assumptions.max_task_minutes * SECONDS_PER_MINUTE
     share = 0.0 if assumptions.slots >= graph.size else 1 / assumptions.slots
     delay, longest = assumptions.task_delay, timed.longest
-    seconds, start, tail, overhead = timed.seconds, timed.start, timed.tail, graph.overhead
+    seconds, overhead = timed.seconds, graph.overhead
     cpu, hint = graph.cpu, graph.hint
     gains = []
     for (one, other), on_edge in _savings(graph).items():

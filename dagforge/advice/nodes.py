@@ -201,10 +201,11 @@ def _sharing_key(
     """
     if isinstance(node.action, Operator):
         return json.dumps(["operator", node.name])
-    size: Any = None
-    if asked is not None:
+    size: Any = None if asked is None else asked.name
+    if mix:
+        asked = asked or Machine("")
         accelerators = sorted(name for name in asked.limits if "/" in name)
-        size = [sorted(asked.node_selector.items()), accelerators] if mix else asked.name
+        size = [sorted(asked.node_selector.items()), accelerators]
     own = [
         node.name
         if node.settings or any(node.name in level for level in settings.by_task)

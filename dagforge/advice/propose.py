@@ -11,7 +11,7 @@ from dagforge.advice.coarsen import ROUNDS, SECONDS_PER_MINUTE, coarsen, may_sha
 from dagforge.advice.graph import ANY, Graph, merged, numbered, task_seconds
 from dagforge.advice.simulate import cost, order_of
 
-EFFORT = 1_500_000
+EFFORT = 800_000
 """About how many steps improving takes at most; large graphs get no further than the rounds."""
 WEIGHTS = (1.0, 0.0)
 FEW = 14
@@ -35,12 +35,16 @@ def propose(graph: Graph, assumptions: Assumptions, known: Iterable[Sequence[int
         assumptions: what times, prices and limits there are.
         known: tasks that are compared too; the result costs no more than those that keep the rules.
     """
+    if not graph.size:
+        return ()
     search = _Search(graph, assumptions, _places(graph))
     starts = [_tasks(range(graph.size)), *map(_tasks, known)]
     for start in starts:
         search.look(start)
-    unlimited = replace(assumptions, max_task_minutes=inf)
-    for rules in (assumptions, unlimited):
+    priced = replace(assumptions, task_price=assumptions.task_price + SLOPE)
+    # As large as can be: a beginning for those that are best taken apart.
+    unlimited = replace(priced, cpu_price=0.0, max_task_minutes=inf)
+    for rules in (priced, unlimited):
         for weight in WEIGHTS:
             if search.effort > 0:
                 search.grow(rules, weight)

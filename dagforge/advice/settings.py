@@ -90,22 +90,27 @@ DURATION = Form(_duration, "30s, 5m or 1h30m")
 SIZE = Form(_size, "250k, 10M or 2Gi")
 _PRICE = Form(_number, "0.1")
 FORMS: Mapping[str, Form] = {
-    "pod-startup": DURATION,
-    "image-pull": DURATION,
-    "task-delay": DURATION,
+    "pod_startup": DURATION,
+    "image_pull": DURATION,
+    "task_delay": DURATION,
     "slots": Form(_count, "16"),
     "latency": DURATION,
     "throughput": Form(_speed, "85M"),
-    "dataset-size": SIZE,
-    "node-duration": DURATION,
-    "max-task-minutes": Form(_minutes, "60"),
-    "task-price": _PRICE,
-    "cpu-price": _PRICE,
-    "mix-machines": Form(_flag, "true"),
+    "dataset_size": SIZE,
+    "node_duration": DURATION,
+    "max_task_minutes": Form(_minutes, "60"),
+    "task_price": _PRICE,
+    "cpu_price": _PRICE,
+    "mix_machines": Form(_flag, "true"),
 }
-"""How each of the assumptions is written, by its key; options have the same names."""
+"""How each of the assumptions is written, by its Python name."""
 _TABLES = {"durations": DURATION, "sizes": SIZE}
-assert {key.replace("-", "_") for key in FORMS} == {each.name for each in fields(Assumptions)}
+assert FORMS.keys() == {each.name for each in fields(Assumptions)}
+
+
+def key_of(name: str) -> str:
+    """Return the key of an assumption, which is its option's name too."""
+    return name.replace("_", "-")
 
 
 def settings_of(project: Project) -> tuple[dict[str, Any], Facts]:
@@ -121,20 +126,21 @@ def settings_of(project: Project) -> tuple[dict[str, Any], Facts]:
     good: dict[str, Any] = {}
     facts: dict[str, dict[str, Fact]] = {}
     for key, value in project.advise.items():
+        name = key.replace("-", "_")
         if key in _TABLES:
             facts[key] = facts_of(value, _TABLES[key], key, origin / key, "project", problems)
-        elif key in FORMS:
-            read = FORMS[key].read(value)
+        elif name in FORMS and "_" not in key:
+            read = FORMS[name].read(value)
             if read is None:
-                _refuse(key, value, FORMS[key], origin / key, problems)
+                _refuse(key, value, FORMS[name], origin / key, problems)
             else:
-                good[key.replace("-", "_")] = read
+                good[name] = read
         else:
             problems.error(
                 "project-key",
                 f"there is no key '{key}' for advice",
                 origin / key,
-                fix=did_you_mean(key, [*FORMS, *_TABLES]),
+                fix=did_you_mean(key, [*map(key_of, FORMS), *_TABLES]),
                 at_key=True,
             )
     problems.raise_errors(LoadError)

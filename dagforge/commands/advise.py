@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ from dagforge.advice.settings import (
     Facts,
     Form,
     facts_of,
+    key_of,
     settings_of,
     with_known,
 )
@@ -50,33 +51,33 @@ from dagforge.errors import (
 if TYPE_CHECKING:
     from dagforge.build import Build, Stages
 
-F = TypeVar("F")
+F = TypeVar("F", bound=Callable[..., Any])
 RUNS = 10
 _DEFAULT_SLOTS = "max_active_tasks"
 _HELP = {
-    "pod-startup": "From asking for a pod until its first node runs, its image being there.",
-    "image-pull": "How long a pod waits for its image, on average over all pods.",
-    "task-delay": "How long a task takes beside its pod: scheduling it, noticing its end.",
+    "pod_startup": "From asking for a pod until its first node runs, its image being there.",
+    "image_pull": "How long a pod waits for its image, on average over all pods.",
+    "task_delay": "How long a task takes beside its pod: scheduling it, noticing its end.",
     "slots": "Tasks that may run at once.  [default: the setting max_active_tasks, 16]",
     "latency": "Of a dataset that is loaded or saved.",
     "throughput": "Bytes in a second that are loaded or saved.",
-    "dataset-size": "Of a dataset whose size is not known.",
-    "node-duration": "Of a node whose duration is not known.",
-    "max-task-minutes": "Propose no task of several nodes that takes longer.",
-    "task-price": "Seconds of waiting that a second of a task is worth.",
-    "cpu-price": "Seconds of waiting that a second of a requested cpu is worth.",
+    "dataset_size": "Of a dataset whose size is not known.",
+    "node_duration": "Of a node whose duration is not known.",
+    "max_task_minutes": "Propose no task of several nodes that takes longer.",
+    "task_price": "Seconds of waiting that a second of a task is worth.",
+    "cpu_price": "Seconds of waiting that a second of a requested cpu is worth.",
 }
 _SHOWN_DEFAULTS = {
-    "pod-startup": "10s",
-    "image-pull": "5s",
-    "task-delay": "2s",
+    "pod_startup": "10s",
+    "image_pull": "5s",
+    "task_delay": "2s",
     "latency": "0.2s",
     "throughput": "85M",
-    "dataset-size": "10M",
-    "node-duration": "1m",
-    "max-task-minutes": "60",
-    "task-price": "0.1",
-    "cpu-price": "0.1",
+    "dataset_size": "10M",
+    "node_duration": "1m",
+    "max_task_minutes": "60",
+    "task_price": "0.1",
+    "cpu_price": "0.1",
 }
 
 
@@ -102,11 +103,11 @@ class Value(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
 
 
 def _assumption_options(function: F) -> F:
-    for key in reversed(_HELP):
-        default = _SHOWN_DEFAULTS.get(key)
-        text = _HELP[key] + (f"  [default: {default}]" if default else "")
-        option = click.option(f"--{key}", type=Value(FORMS[key], key.split("-")[-1]), help=text)
-        function = option(function)  # type: ignore[type-var]  # what it is, a function, stays
+    for name in reversed(_HELP):
+        default = _SHOWN_DEFAULTS.get(name)
+        text = _HELP[name] + (f"  [default: {default}]" if default else "")
+        kind = Value(FORMS[name], name.rpartition("_")[2])
+        function = click.option(f"--{key_of(name)}", type=kind, help=text)(function)
     return function
 
 
@@ -367,9 +368,7 @@ def _medians(values: Mapping[str, Sequence[float]]) -> dict[str, Fact]:
 
 def _data(advice: Advice, found: Build) -> dict[str, Any]:
     """Return advice for programs."""
-    assumptions = {
-        name.replace("_", "-"): value for name, value in asdict(advice.assumptions).items()
-    }
+    assumptions = {key_of(name): value for name, value in asdict(advice.assumptions).items()}
     nodes = {node.name for node in advice.pipeline.nodes}
     return {
         "pipeline": advice.pipeline.name,
