@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from dagforge.advice.assumptions import Assumptions
+from dagforge.advice.settings import key_of
 from dagforge.build import Request, build
 from tests.projects import run, write_project
 
@@ -224,3 +227,17 @@ def test_output_does_not_depend_on_the_definition_s_order(project: Path) -> None
     definition["etl"]["nodes"].reverse()
     (project / "conf/base/pipelines.yml").write_text(json.dumps(definition))
     assert advice() == first
+
+
+def test_the_page_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("init", "demo").code == 0
+    page = (Path(__file__).parents[1] / "docs/task-size.md").read_text(encoding="utf-8")
+    shown = page.split("$ dagforge advise --target airflow-k8s\n")[1].split("...\n```")[0]
+    assert run("advise", *PODS, "--project", "demo").out.startswith(shown)
+
+
+def test_the_page_lists_every_assumption() -> None:
+    page = (Path(__file__).parents[1] / "docs/task-size.md").read_text(encoding="utf-8")
+    keys = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert keys == {key_of(each.name) for each in fields(Assumptions)}

@@ -29,6 +29,8 @@ LEAST_SAVED = 0.004
 """So is one that saves a smaller part of the cost."""
 FEWER = 4
 """What a round's merges are divided by when they were too many."""
+LARGER = 1e-3
+"""What a merge gains that gains nothing, where the makespan does not count."""
 _NOTHING = 1e-9
 
 
@@ -54,20 +56,20 @@ def coarsen(graph: Graph, assumptions: Assumptions, weight: float) -> Iterator[l
     for _ in range(ROUNDS):
         timed = _Timed.of(graph, assumptions)
         pairs = _worthwhile(graph, timed, assumptions, weight)
-        at_most = graph.size
+        merges = _merges(graph, timed, pairs)
         while True:
-            part_of, count = _merge(graph, timed, pairs, at_most)
-            merges = graph.size - count
             if not merges:
                 return
+            joined = dict(merges)
+            part_of, count = numbered([joined.get(unit, unit) for unit in range(graph.size)])
             found = merged(graph, part_of, count)
             found_price = cost(found, task_seconds(found), assumptions)
             if not weight or found_price < price:
                 break
-            at_most = merges // FEWER
-            if at_most < LEAST_MERGED * graph.size:
+            merges = merges[: len(merges) // FEWER]
+            if len(merges) < LEAST_MERGED * graph.size:
                 return
-        is_last = merges < LEAST_MERGED * graph.size
+        is_last = len(merges) < LEAST_MERGED * graph.size
         is_last = is_last or (bool(weight) and price - found_price < LEAST_SAVED * price)
         graph, price = found, found_price
         task_of = [part_of[task] for task in task_of]
@@ -96,7 +98,8 @@ def _worthwhile(graph: Graph, timed: _Timed, assumptions: Assumptions, weight: f
         length = own_one + own_other - saved
         if length > most:
             continue
-        gain = assumptions.task_price * saved
+        # By the prices alone, and where nothing else counts, larger is better.
+        gain = assumptions.task_price * saved + (0.0 if weight else LARGER)
         if cpu[one] or cpu[other]:
             asked = max(cpu[one], cpu[other]) * length
             gain -= assumptions.cpu_price * (asked - cpu[one] * own_one - cpu[other] * own_other)
@@ -111,33 +114,27 @@ def _worthwhile(graph: Graph, timed: _Timed, assumptions: Assumptions, weight: f
     return [(one, other) for _, _, one, other in gains]
 
 
-def _merge(
-    graph: Graph, timed: _Timed, pairs: Iterable[Pair], at_most: int
-) -> tuple[list[int], int]:
-    """Return a task for each unit, of one or two of them, and how many tasks there are.
+def _merges(graph: Graph, timed: _Timed, pairs: Iterable[Pair]) -> list[Pair]:
+    """Return those pairs that can be merged one after the other, as (what is merged, into what).
 
     Args:
         graph: the units.
         timed: with their order.
-        pairs: to be merged, the most important first.
-        at_most: so many merges.
+        pairs: the most important first; a unit is merged once.
     """
     ordered = Ordered(graph, timed.order)
-    part_of = list(range(graph.size))
     tries = [TRIES] * graph.size
+    found: list[Pair] = []
     for one, other in pairs:
         if not tries[one] or not tries[other]:
             continue
         if ordered.merge(one, other):
-            part_of[other] = one
+            found.append((other, one))
             tries[one] = tries[other] = 0
-            at_most -= 1
-            if not at_most:
-                break
         else:
             tries[one] -= 1
             tries[other] -= 1
-    return numbered(part_of)
+    return found
 
 
 @frozen

@@ -14,7 +14,7 @@ from dagforge.ir import Node, NodeGroup, Operator, Pipeline, Work, is_parameter
 from dagforge.order import block_ties, knots, nodes_by_name, tied
 from dagforge.planning.borders import REFUSE, SETTING
 from dagforge.planning.handover import is_kedro
-from dagforge.planning.machines import Machine, larger, machine, quantity
+from dagforge.planning.machines import larger, machine, quantity
 from dagforge.planning.model import DagPlan
 from dagforge.planning.planner import tag_prefixes
 from dagforge.planning.sizes import DEFAULT_MACHINE
@@ -87,7 +87,7 @@ def nodes_of(planned: Planned, assumptions: Assumptions, facts: Facts) -> Nodes:
             kind_of[number] = planned.dag.tasks[position].kind
             if any(tag.startswith(prefixes) for tag in node.tags):
                 names[number] = group.name
-    machines = [_machine(node, planned.dag.settings) for node in nodes]
+    machines = _asked(nodes, planned.dag.settings)
     own_machine = [bool(settings.target.kinds[kind].get("own_machine")) for kind in kind_of]
     work, flows = _data(pipeline, nodes, assumptions, facts)
     keys = [
@@ -98,7 +98,10 @@ def nodes_of(planned: Planned, assumptions: Assumptions, facts: Facts) -> Nodes:
     graph = Graph(
         work=work,
         overhead=[pod if own else 0.0 for own in own_machine],
-        cpu=[_cpu(each) if own else 0.0 for each, own in zip(machines, own_machine, strict=True)],
+        cpu=[
+            each.cpu if each and own else 0.0
+            for each, own in zip(machines, own_machine, strict=True)
+        ],
         in_pod=own_machine,
         kind=numbered(keys)[0],
         name=names,
@@ -171,29 +174,52 @@ def _is_persisted(pipeline: Pipeline, dataset: str) -> bool:
     return declared is not None and declared.persisted
 
 
-def _machine(node: Node, settings: Mapping[str, Any]) -> Machine | None:
-    """Return what a node alone asks for."""
+@frozen
+class _Asked:
+    """What a node alone asks for: a name, cpus, where it can run, which accelerators it has."""
+
+    name: str
+    cpu: float
+    place: tuple[tuple[str, str], ...]
+    accelerators: tuple[str, ...]
+
+
+def _asked(nodes: Sequence[Node], settings: Mapping[str, Any]) -> list[_Asked | None]:
+    """Return what each node asks for, None for nodes without a machine."""
     entries = settings.get("machines") or {}
     prefixes = tag_prefixes(settings, "resources_tag_prefix")
-    names = {
-        tag.removeprefix(prefix)
-        for tag in node.tags
-        for prefix in prefixes
-        if tag.startswith(prefix)
-    }
-    wanted = [machine(name, entries[name]) for name in sorted(names) if entries.get(name)]
-    if wanted:
-        return larger(wanted)
-    default = entries.get(DEFAULT_MACHINE)
-    return machine(DEFAULT_MACHINE, default) if default else None
+    known: dict[tuple[str, ...], _Asked | None] = {}
+    found = []
+    for node in nodes:
+        names = tuple(
+            sorted(
+                tag.removeprefix(prefix)
+                for tag in node.tags
+                for prefix in prefixes
+                if tag.startswith(prefix)
+            )
+        )
+        if names not in known:
+            known[names] = _asked_by(names or (DEFAULT_MACHINE,), entries)
+        found.append(known[names])
+    return found
 
 
-def _cpu(asked: Machine | None) -> float:
-    return float(quantity(asked.requests["cpu"]) or 0) if asked and "cpu" in asked.requests else 0.0
+def _asked_by(names: Sequence[str], entries: Mapping[str, Any]) -> _Asked | None:
+    machines = [machine(name, entries[name]) for name in names if entries.get(name)]
+    if not machines:
+        return None
+    asked = larger(machines)
+    return _Asked(
+        asked.name,
+        float(quantity(asked.requests.get("cpu", "0")) or 0),
+        tuple(sorted(asked.node_selector.items())),
+        tuple(sorted(name for name in asked.limits if "/" in name)),
+    )
 
 
 def _sharing_key(
-    node: Node, kind: str, asked: Machine | None, settings: Settings, *, mix: bool
+    node: Node, kind: str, asked: _Asked | None, settings: Settings, *, mix: bool
 ) -> str:
     """Return a text that nodes which may share a task have in common.
 
@@ -203,9 +229,7 @@ def _sharing_key(
         return json.dumps(["operator", node.name])
     size: Any = None if asked is None else asked.name
     if mix:
-        asked = asked or Machine("")
-        accelerators = sorted(name for name in asked.limits if "/" in name)
-        size = [sorted(asked.node_selector.items()), accelerators]
+        size = [asked.place, asked.accelerators] if asked else [(), ()]
     own = [
         node.name
         if node.settings or any(node.name in level for level in settings.by_task)

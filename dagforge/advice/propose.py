@@ -125,10 +125,15 @@ class _Search:
         """Yield tasks that differ in one thing: two are one, one is two, a unit is elsewhere."""
         count = max(tasks) + 1
         grouped = merged(self.graph, tasks, count)
+        behind, before = _reach(grouped) if count <= FEW else ([0] * count, [0] * count)
         near: dict[int, list[int]] = {}
         for one, other in _near(grouped):
             if may_share(grouped, one, other):
                 yield _tasks([one if task == other else task for task in tasks])
+                between = behind[one] & before[other] | behind[other] & before[one]
+                if between:
+                    joined = {other, *(task for task in range(count) if between >> task & 1)}
+                    yield _tasks([one if task in joined else task for task in tasks])
             near.setdefault(one, []).append(other)
             near.setdefault(other, []).append(one)
         members: dict[int, list[int]] = {}
@@ -187,6 +192,17 @@ def _places(graph: Graph) -> list[int]:
     for number, unit in enumerate(order_of(later_than, waits_for)):
         place[unit] = number
     return place
+
+
+def _reach(grouped: Graph) -> tuple[list[int], list[int]]:
+    """Return which tasks are behind each, and which before it, as bits of a number."""
+    pairs = sorted(grouped.pairs())
+    behind, before = [0] * grouped.size, [0] * grouped.size
+    for _ in range(grouped.size):
+        for one, other in pairs:
+            behind[one] |= 1 << other | behind[other]
+            before[other] |= 1 << one | before[one]
+    return behind, before
 
 
 def _near(grouped: Graph) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What the user knows better than the defaults: `[tool.dagforge.advise]` and a file of durations."""
+"""What is known better than the defaults: `[tool.dagforge.advise]`, a file of durations."""
 
 from __future__ import annotations
 

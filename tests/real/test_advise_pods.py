@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -21,7 +22,7 @@ from tests.real.run_project import PROBES, dagforge, install, make_project, prog
 
 IMAGE = "registry.example/measured:1"
 STARTUP = 4.0
-"""Seconds from a container's start until it begins to work."""
+"""Seconds from a container's start until it begins to work, longer than its imports take."""
 PROGRAM = """\
 #!{python}
 import sys
@@ -95,16 +96,24 @@ class Place:
     home: Path
     variables: Mapping[str, str]
 
-    def run(self, pipeline: str, **params: Any) -> Measured:
-        """Compile a pipeline, run it and return what that took."""
-        request = Request(
-            self.root, (pipeline,), target="airflow-k8s", params={"dag_id": "measured", **params}
-        )
+    def run(self, pipeline: str, *groupings: Any) -> list[Measured]:
+        """Run a pipeline in several groupings at once, and return what each took."""
+        files = [self._compile(pipeline, grouping) for grouping in groupings]
+        with ThreadPoolExecutor(len(files)) as pool:
+            return list(pool.map(self._run, files))
+
+    def _compile(self, pipeline: str, grouping: Any) -> Path:
+        dag_id = f"measured_{len(list(self.home.glob('measured_*')))}"
+        params = {"dag_id": dag_id, "grouping": grouping}
+        request = Request(self.root, (pipeline,), target="airflow-k8s", params=params)
         (file,) = build(request).files
-        path = self.home / "measured.py"
+        path = self.home / f"{dag_id}.py"
         path.write_text(file.text, encoding="utf-8")
-        self.api.created.clear()
-        words = [str(PROBES / "run_pods.py"), str(path), "measured", str(SLOTS)]
+        return path
+
+    def _run(self, path: Path) -> Measured:
+        dag_id = path.stem
+        words = [str(PROBES / "run_pods.py"), str(path), dag_id, str(SLOTS)]
         done = subprocess.run(
             [str(python_of("airflow-3.3")), *words],
             env=dict(self.variables),
@@ -112,10 +121,13 @@ class Place:
             capture_output=True,
             text=True,
         )
-        logs = "".join(pod.log for pod in self.api.created)
+        labelled = [(pod.body["metadata"]["labels"], pod) for pod in list(self.api.created)]
+        own = [(labels["task_id"], pod) for labels, pod in labelled if labels["dag_id"] == dag_id]
+        logs = "".join(pod.log for _, pod in own)
         assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:] + logs[-3000:]
         times = json.loads(done.stdout.splitlines()[-1])
-        pods = {pod.body["metadata"]["labels"]["task_id"]: pod.seconds for pod in self.api.created}
+        pods = {task_id: pod.seconds for task_id, pod in own}
+        assert len(pods) == len(own)
         assert pods.keys() == times.keys()
         assert all(pods.values())
         return Measured(
@@ -126,7 +138,7 @@ class Place:
 
     def calibrate(self) -> tuple[str, ...]:
         """Return options that say how long a pod takes to start here, and its task beside it."""
-        found = self.run("calibrate")
+        [found] = self.run("calibrate", "none")
         # The first of them wait for the client of Kubernetes to be imported.
         names = [name for name in found.tasks if name.startswith("second")]
         startup = mean(found.pods[name] for name in names) - IDLE
@@ -158,10 +170,10 @@ def measured(tmp_path: Path) -> Iterator[Callable[..., Place]]:
     home.mkdir()
     own |= {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
-    def place(root: Path, imports: str = "") -> Place:
+    def place(root: Path, imports: str = "", startup: float = STARTUP) -> Place:
         programs = program(tmp_path / "programs", sys.executable, packages)
         text = PROGRAM.format(
-            python=sys.executable, packages=str(packages), imports=imports, startup=STARTUP
+            python=sys.executable, packages=str(packages), imports=imports, startup=startup
         )
         (programs / "dagforge").write_text(text, encoding="utf-8")
         api.images[IMAGE] = Image(root, programs)
@@ -170,6 +182,7 @@ def measured(tmp_path: Path) -> Iterator[Callable[..., Place]]:
             "namespace": "measured",
             "config_file": str(config_file),
             "in_cluster": False,
+            "machines": {"medium": {"requests": {"cpu": "500m"}}},
             "secrets": [{"deploy_type": "env", "secret": STORE}],
             "startup_check_interval_seconds": "1s",
             "base_container_status_polling_interval": 0.2,
@@ -239,8 +252,9 @@ def test_thirty_nodes(tmp_path: Path, measured: Callable[..., Place]) -> None:
 
     place = measured(root)
     advice = place.advise("fine", *place.calibrate(), f"--durations={durations}")
-    check(advice["estimates"]["none"], place.run("fine"))
-    check(advice["estimates"]["proposal"], place.run("fine", **advice["settings"]))
+    alone, proposed = place.run("fine", "none", advice["settings"]["grouping"])
+    check(advice["estimates"]["none"], alone)
+    check(advice["estimates"]["proposal"], proposed)
     assert advice["estimates"]["proposal"]["pods"] < 10
 
 
@@ -255,11 +269,13 @@ def test_spaceflights(tmp_path: Path, measured: Callable[..., Place]) -> None:
     own = worker(tmp_path / "local", root, None)
     dagforge(root, "run", "__default__", "-g", "none", store, env=own)
 
-    place = measured(root, "import joblib, pandas, pyarrow.parquet, openpyxl, sklearn.linear_model")
+    imports = "import joblib, pandas, pyarrow.parquet, openpyxl, sklearn.linear_model"
+    place = measured(root, imports, startup=2 * STARTUP)
     advice = place.advise("__default__", store, *place.calibrate())
     assert {each["source"] for each in advice["durations"].values()} == {"runs"}
-    check(advice["estimates"]["none"], place.run("__default__", grouping="none"))
-    check(advice["estimates"]["present"], place.run("__default__"))
+    alone, present = place.run("__default__", "none", "tags")
+    check(advice["estimates"]["none"], alone)
+    check(advice["estimates"]["present"], present)
 
 
 SLOWLY = """\
