@@ -26,7 +26,7 @@ from benchmarks.others import (
     write_kedro_namespaces,
     write_kedro_project,
 )
-from benchmarks.projects import write_project
+from benchmarks.projects import write_hamilton_project, write_project
 
 ROOT = Path(__file__).parents[1]
 DAGFORGE = Path(sys.executable).with_name("dagforge")
@@ -50,9 +50,11 @@ for kind in ("catalog", "parameters", "airflow"):
     loader.get(kind)
 for pipeline in pipelines.values():
     pipeline.nodes
+gc.freeze()
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
+READ_ALL = "git status --porcelain && find conf dags -type f -exec cat {} + > /dev/null"
 PODS = ("--target", "airflow-k8s")
 
 
@@ -189,6 +191,55 @@ def scale(bench: Bench) -> None:
     show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+def check(bench: Bench) -> None:
+    """Check 500 pipelines that are up to date, against git and reading the same files."""
+    project = bench.generated("many", 500, 40, 4)
+    subprocess.run(
+        [DAGFORGE, "create", "--quiet", *PODS],
+        cwd=project,
+        env={**os.environ, **bench.variables},
+        check=True,
+    )
+    commit(project)
+    status = Command("git status and reading", ["sh", "-c", READ_ALL], project)
+    ours = bench.create(project, "--check", "--quiet", *PODS, fresh=False)
+    text = "create --check, 500 pipelines, nothing changed"
+    show(f"{text} / git status and reading the files", compare(ours, status, bench.pairs))
+    made = bench.create(project, "--quiet", *PODS)
+    show("    / making them", compare(ours, made, bench.pairs), "at most 1.0")
+    spaceflights = bench.spaceflights()
+    subprocess.run([DAGFORGE, "create", "--quiet"], cwd=spaceflights, check=True)
+    ours = bench.create(spaceflights, "--check", "--quiet", fresh=False)
+    imports = bench.python("imports", "-c", IMPORTS)
+    show(
+        "create --check, spaceflights / importing its libraries",
+        compare(ours, imports, bench.pairs),
+    )
+    shutil.rmtree(project / ".git")
+
+
+def diff(bench: Bench) -> None:
+    """Compare large projects with their last commit, against compiling them once."""
+    for name, size, text in (
+        ("reviewed", (500, 40, 4), "500 pipelines of 40 nodes"),
+        ("reviewed-one", (1, 20_000, None), "20,000 nodes, a pod each"),
+    ):
+        project = bench.generated(name, *size)
+        if not (project / ".git").exists():
+            commit(project)
+        settings = project / "conf" / "base" / "airflow.yml"
+        settings.write_text(settings.read_text().replace("retries: 2", "retries: 3"))
+        pair = bench.dagforge(project, "diff", *PODS), bench.dagforge(project, "show", *PODS)
+        show(f"diff of {text} / dagforge show", compare(*pair, bench.pairs), "at most 3")
+
+
+def commit(project: Path) -> None:
+    """Make a repository of a project, with one commit."""
+    person = ("-c", "user.name=bench", "-c", "user.email=bench@example.com")
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "-m", "all")):
+        subprocess.run(["git", *person, *words], cwd=project, check=True)
+
+
 def graph(bench: Bench) -> None:
     """Draw large pipelines, against compiling them without a picture."""
     one = bench.generated("one", 1, 20_000, 4)
@@ -212,6 +263,57 @@ def advise(bench: Bench) -> None:
     text = "advice on 20,000 nodes, 60,000 edges / dagforge show"
     show(text, compare(large, bench.dagforge(one, "show"), bench.pairs), "under 10 s")
     show("20,000 nodes / 5,000 nodes", compare(large, small, bench.pairs), "at most 4.6")
+
+
+BUILD_DRIVER = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import big
+from hamilton import base, driver
+driver.Builder().with_config({}).with_modules(big).with_adapters(base.DictResult()).build()
+"""
+
+
+def hamilton(bench: Bench) -> None:
+    """Load and plan a module of 1,000 functions, against Hamilton building its driver."""
+    project = bench.folder / "hamilton"
+    write_hamilton_project(project, functions=1_000)
+    built = bench.python("Hamilton", "-c", BUILD_DRIVER, project)
+    planned = bench.dagforge(project, "list")
+    show("1,000 functions / Hamilton", compare(planned, built, bench.pairs), "at most 1.3")
+
+
+POLICY = """
+[tool.dagforge.policy]
+owner = {required = true, one-of = ["data-platform"]}
+tags = {pattern = "[a-z]+"}
+retries = {min = 1, max = 5}
+retry_delay = {min = "1m"}
+execution_timeout = {max = "6h"}
+image = {registries = ["registry.example.com"], latest = false}
+resources = {required = ["requests.cpu", "limits.memory"]}
+schedule = {between = "22:00-06:00"}
+task_id = {max-length = 60}
+dag_id = {pattern = ".*"}
+"""
+
+
+def policy(bench: Bench) -> None:
+    """Compile a large project with ten rules, and looked through for secrets, against without."""
+    many = bench.generated("many", 500, 40, 4)
+    ruled, suspected = bench.folder / "ruled", bench.folder / "suspected"
+    for copy in (ruled, suspected):
+        shutil.copytree(many, copy, ignore=shutil.ignore_patterns("dags"))
+    with (ruled / "pyproject.toml").open("a") as file:
+        file.write(POLICY)
+    for path in suspected.glob("conf/base/pipelines/*.yml"):
+        # A word that makes DagForge look at every value of the file.
+        path.write_text(path.read_text().replace("description: ", "description: a token, ", 1))
+    plain = bench.create(many, *PODS)
+    ten = compare(bench.create(ruled, *PODS), plain, bench.pairs)
+    show("500 pipelines in 5,000 pods with ten rules / without", ten, "at most 1.1")
+    looked = compare(bench.create(suspected, *PODS), plain, bench.pairs)
+    show("the same, each value looked at / without", looked, "at most 1.05")
 
 
 def dagbag(bench: Bench) -> None:
@@ -329,8 +431,12 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "startup": startup,
     "kedro": kedro,
     "scale": scale,
+    "check": check,
+    "diff": diff,
     "graph": graph,
     "advise": advise,
+    "hamilton": hamilton,
+    "policy": policy,
     "dagbag": dagbag,
     "task": task,
     "store": store,

@@ -50,6 +50,7 @@ from dagforge.resolve import (
     resolve,
 )
 from dagforge.resources import templates_dir
+from dagforge.scan import scan
 from dagforge.select import check_inputs, select
 from dagforge.target import Target, read_target
 
@@ -215,7 +216,7 @@ def build(
 
     Args:
         request: what to compile, and for what.
-        render_files: False leaves the templates and the policy out.
+        render_files: False leaves out the templates, the policy and the search for credentials.
         strict: warnings stop the run like errors.
         source: of `read_source`; read when None.
         progress: told after each step.
@@ -230,13 +231,17 @@ def build(
     return found
 
 
-def read_source(request: Request) -> Source:
+def read_source(request: Request, *, any_version: bool = False) -> Source:
     """Return the files that `request` is about.
+
+    Args:
+        request: what is asked for.
+        any_version: take a project that wants another DagForge; nothing is written then.
 
     Raises:
         DagForgeError: they cannot be read, or there is no such target.
     """
-    project = read_project(request.root)
+    project = read_project(request.root, any_version=any_version)
     packages = find_packages(project)
     target = _target(request, project, packages)
     conf = read_conf(
@@ -271,6 +276,9 @@ def attempt(
     complete = set(names) == set(source.pipelines) and not request.selection
     steps = _Steps(len(names) * (3 if render_files else 2), progress)
 
+    if render_files:
+        read = _template_files(request, project, conf.packages)
+        problems.extend(scan(conf, target, templates=read, params=request.params))
     registered = registry(conf)
     problems.extend(registered.problems)
     pipelines = list(_each(names, registered.load, problems, steps))
@@ -345,19 +353,32 @@ def _compile(
         pipeline = select(whole, request.selection)
         check_inputs(pipeline, whole)
     settings = resolve(sections, pipeline, request.params, problems=problems)
+    if request.jinja_file is not None:
+        # Such a template says itself how tasks run, and warns of what they lose.
+        settings = settings.with_default("memory_borders", "allow")
     groups = None
+    cyclic: Sequence[NodeGroup] = ()
     if not settings.lost & GROUPING_SETTINGS:
         with problems.stage():
             try:
-                groups = group(pipeline, settings.grouping(), whole)
+                groups = group(pipeline, settings.grouping(pipeline.grouping), whole)
             except PipelineError as error:
                 unplanned.append(Unplanned(pipeline, settings, error))
+                cyclic = _groups_of(error)
                 raise
     if groups is None or settings.lost:
-        check_settings(pipeline, settings, project=project, env=env, warn=problems.warn)
+        warn = problems.warn
+        check_settings(pipeline, settings, cyclic, project=project, env=env, warn=warn)
         return None
     dag = plan(pipeline, groups, settings, project=project, env=env, warn=problems.warn, told=told)
     return Stages(pipeline, settings, groups, dag)
+
+
+def _groups_of(error: PipelineError) -> Sequence[NodeGroup]:
+    """Return the groups that a cycle keeps from being tasks; none after any other mistake."""
+    from dagforge.grouping.cycles import GroupCycleError
+
+    return error.groups if isinstance(error, GroupCycleError) else ()
 
 
 def _policy(
@@ -444,6 +465,7 @@ def _render(
             each.settings,
             templates,
             project=project.name,
+            package=project.package,
             command=command_of(request, each.dag, target, project),
             jinja_file=request.jinja_file,
             root=request.root,
@@ -526,6 +548,22 @@ def _team_templates(request: Request, project: Project) -> Path | None:
             at=project.origin("templates"),
         )
     return folder
+
+
+def _template_files(
+    request: Request, project: Project, packages: Sequence[Package]
+) -> Iterator[tuple[Path, str]]:
+    """Yield the templates that are not DagForge's own, with how messages name them."""
+    team = request.templates
+    if team is None and project.templates is not None:
+        team = request.root / project.templates
+    for path in sorted(team.rglob("*.jinja")) if team is not None else ():
+        yield path, shown_path(path, request.root)
+    for package in packages:
+        for path in sorted(package.templates.rglob("*.jinja")) if package.templates else ():
+            yield path, shown_path(path, package.root)
+    if request.jinja_file is not None:
+        yield request.jinja_file, shown_path(request.jinja_file, request.root)
 
 
 def _choose(

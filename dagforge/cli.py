@@ -64,6 +64,7 @@ LAZY = {
     "import": "importing",
     "lineage": "lineage",
     "migrate": "migrate.command",
+    "report": "report",
     "run": "run",
     "runs": "run",
 }
@@ -99,6 +100,7 @@ class Commands(click.Group):
         "list",
         "show",
         "graph",
+        "report",
         "advise",
         "lineage",
         "validate",
@@ -201,7 +203,11 @@ def cli(context: click.Context) -> None:
     metavar="DIR",
     help="Folder for the DAG files.  [default: dags]",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 3 when a file is not up to date.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit 3, with a diff, when a file is not up to date.",
+)
 @click.option(
     "--diff",
     is_flag=True,
@@ -267,9 +273,8 @@ def create(**options: Any) -> None:
         if overlay is not None and options["check"]:
             raise StaleOutputError([overlay.stale()], report)
     except StaleOutputError as error:
-        if options["diff"]:
-            _say_diff(error.report, options)
-        summary = _summary(error.report, found, output)
+        _say_diff(error.report, options)
+        summary = _summary(error.report, found, output, diffs=True)
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code, summary) from error
     except OutputError as error:
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
@@ -282,7 +287,7 @@ def create(**options: Any) -> None:
         from dagforge.commands.written import Planned
 
         _verify([Planned(found.target, found.dags)], output, options, warnings)
-    tell(warnings, options, **_summary(report, found, output))
+    tell(warnings, options, **_summary(report, found, output, diffs=options["diff"]))
     if not options["diff"]:
         if overlay is not None:
             say(f"{overlay.report().status:<10} {overlay.label}", options)
@@ -354,14 +359,21 @@ def _output(request: Request, project: Project, options: Mapping[str, Any]) -> P
 def _say_diff(report: WriteReport, options: Mapping[str, Any]) -> None:
     diff = "".join(file.diff() for file in report.files)
     if diff:
+        if options["message_format"] == "github":
+            from dagforge.report import no_commands
+
+            diff = no_commands(diff)
         say(diff.removesuffix("\n"), options)
 
 
-def _summary(report: WriteReport, found: Build, output: Path) -> dict[str, Any]:
+def _summary(report: WriteReport, found: Build, output: Path, *, diffs: bool) -> dict[str, Any]:
     return {
         "target": found.target.name,
         "output": output.as_posix(),
-        "files": [{"path": file.path, "status": file.status} for file in report.files],
+        "files": [
+            {"path": file.path, "status": file.status, **({"diff": file.diff()} if diffs else {})}
+            for file in report.files
+        ],
     }
 
 
@@ -467,6 +479,84 @@ def show(pipeline: str | None, stage: str, form: str, **options: Any) -> None:
     say_more(found, options)
     tell(found.warnings, options)
     click.echo(show_stage(found, stage, form))
+
+
+@cli.command()
+@click.argument("against", metavar="[REV|DIR]", required=False)
+@pipeline_options
+@project_options
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=completing("targets"),
+    help="Compare what is written for this target, on both sides.",
+)
+@click.option(
+    "--airflow-version",
+    metavar="VERSION",
+    shell_complete=completing("airflow_versions"),
+    help="Version of Airflow for the new side; alone, nothing else differs.",
+)
+@click.option(
+    "--from",
+    "old_version",
+    metavar="VERSION",
+    shell_complete=completing("airflow_versions"),
+    help="Version of Airflow for the old side.  [default: the project's]",
+)
+@click.option(
+    "--merge-base",
+    "fork",
+    is_flag=True,
+    help="Compare with where REV and HEAD parted, as git does.",
+)
+@click.option("--format", "form", type=click.Choice(("text", "markdown", "json")), default="text")
+@click.option(
+    "--now",
+    metavar="DATE",
+    help="Tell the runs after this moment.  [default: the date of the last commit]",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(0, 100),
+    default=3,
+    show_default=True,
+    help="How many runs to tell where a schedule differs.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit 3 when something differs.")
+@talk_options
+def diff(against: str | None, form: str, **options: Any) -> None:
+    """Say what a change means: which DAGs and tasks come and go, when they run, what is lost.
+
+    Compares the working tree with REV, a git revision (HEAD without one), or with DIR: another
+    checkout, or a folder of generated files. REV may be A..B or A...B, as for git diff.
+
+    \b
+    dagforge diff                                   what the changes here mean
+    dagforge diff origin/main...                    what this branch means, for a pull request
+    dagforge diff main --format markdown            as a comment
+    dagforge diff /mnt/bucket/dags                  what deploying would change
+    dagforge diff --from 2.10 --airflow-version 3.1   the same definitions in another Airflow
+    """  # noqa: D301  # click reads the character
+    from dagforge.commands.diff import compare_sides
+    from dagforge.commands.diff_page import page
+    from dagforge.commands.sides import Asked, moment_of_text
+
+    if options["every"] and options["pipelines"]:
+        raise click.UsageError("--all and --pipeline exclude each other")
+    now = options["now"]
+    found = compare_sides(
+        Asked(
+            make_request(options),
+            against,
+            fork=options["fork"],
+            old_version=options["old_version"],
+            after=None if now is None else moment_of_text(now),
+        )
+    )
+    click.echo(page(found, form, runs=options["runs"], every=options["verbose"]))
+    if options["exit_code"] and found:
+        raise click.exceptions.Exit(3)
 
 
 @cli.command()
@@ -728,7 +818,7 @@ def deploy(url: str | None, **options: Any) -> None:
     )
     warnings = list(found.warnings)
     _refuse_warnings(warnings, options)
-    bucket = open_bucket(settings.url or find_url(settings))
+    bucket = open_bucket(find_url(settings) if settings.url is None else settings.url)
     if options["verbose"]:
         click.echo(f"project {project.name}, environment {found.scope.env}: {bucket.url}", err=True)
     mode = DeployMode(
@@ -981,11 +1071,13 @@ def _give_up_stdout() -> None:
 
 def _message_options(arguments: Sequence[str]) -> dict[str, Any]:
     """Return how problems are to be told, read without click, which has failed by then."""
-    form = "text"
+    given = {"--message-format": "text"}
     quiet = any(word == "--quiet" or re.fullmatch("-v?qv?", word) for word in arguments)
     for index, word in enumerate(arguments):
-        if word == "--message-format" and index + 1 < len(arguments):
-            form = arguments[index + 1]
-        elif word.startswith("--message-format="):
-            form = word.partition("=")[2]
-    return {"message_format": form, "quiet": quiet}
+        name, equals, value = word.partition("=")
+        if name in ("--message-format", "--project"):
+            given[name] = value if equals else " ".join(arguments[index + 1 : index + 2])
+    options: dict[str, Any] = {"message_format": given["--message-format"], "quiet": quiet}
+    if arguments[:1] != ["import"]:
+        options["root"] = Path(given["--project"]) if "--project" in given else None
+    return options

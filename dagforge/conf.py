@@ -169,6 +169,32 @@ class Conf:
             self._settings[key] = documents, problems
         return self._settings[key]
 
+    def readable(self, families: Iterable[str]) -> Iterator[tuple[str, Document]]:
+        """Yield the files that could be read, each with what it holds.
+
+        Those of a Kedro project are as they are written, before its loader resolves them.
+
+        Args:
+            families: of settings.
+
+        Yields:
+            `pipelines`, `catalog`, `parameters` or `settings`, and a document.
+        """
+        yield from (("pipelines", document) for document in self.pipelines)
+        yield from (("catalog", entry.document) for entry in self.catalog)
+        yield from (("parameters", entry.document) for entry in self.parameters)
+        if self.kedro is not None:
+            for family in ("catalog", "parameters", *_KEDRO_FAMILIES):
+                sort = "settings" if family in _KEDRO_FAMILIES else family
+                files = self.kedro.files(family)
+                yield from ((sort, file.raw) for file in files if file.raw is not None)
+        for package in (*self.packages, None):
+            for family in families:
+                if package is None and self.kedro is not None and family in _KEDRO_FAMILIES:
+                    continue
+                documents, _ = self._read(family, package)
+                yield from (("settings", entry.document) for entry in documents)
+
     @property
     def env_folder(self) -> Path:
         """Folder of the environment, that of base where there is only base."""
@@ -449,6 +475,8 @@ def _substitution(project: Project, environ: Mapping[str, str]) -> Substitute:
     """
 
     def value_of(match: re.Match[str]) -> str:
+        from dagforge.credentials import certainty
+
         if match["escape"]:
             return match[0][1:]
         parts = _VARIABLE.fullmatch(match["body"])
@@ -459,6 +487,13 @@ def _substitution(project: Project, environ: Mapping[str, str]) -> Substitute:
                 "write ${env:NAME} or ${env:NAME:-default}, or $${env:...} for the text itself",
             )
         name, default = parts["name"], parts["default"]
+        if certainty(name):
+            raise Refused(
+                "secret-input",
+                f"{name} is called like a secret, and its value would be committed",
+                "name an Airflow connection, a Secret block or a Kubernetes secret instead, or "
+                "rename the variable where it is none",
+            )
         if name not in project.inputs:
             raise Refused(
                 "env-input",

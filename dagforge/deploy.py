@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
 
 from dagforge.deploying.bucket import Bucket, ChangedError, Stored, StoreFailure, put, remove
@@ -94,7 +95,7 @@ class DeployReport:
 
 
 class _ElsewhereError(Exception):
-    """Another deployment of the project has ended since the bucket was looked at."""
+    """Another deployment of the project was there since the bucket was looked at."""
 
 
 @frozen
@@ -262,7 +263,6 @@ class _Deployment:
         own_version: of the project's inventory, as we last wrote it.
         versions: of the objects that are as they should be.
         removed: paths that are gone.
-        unanswered: why the last sign of life did not arrive.
     """
 
     files: Sequence[LocalFile]
@@ -276,7 +276,6 @@ class _Deployment:
     versions: dict[str, str] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     done: int = 0
-    unanswered: StoreFailure | None = None
 
     def run(self, steps: Sequence[Step]) -> None:
         """Do all steps, or say how far they went.
@@ -285,6 +284,8 @@ class _Deployment:
             _ElsewhereError: nothing was changed, because what was judged is no longer so.
         """
         try:
+            if self.lock.waited:
+                raise _ElsewhereError
             self.own_version = self.look.own_version
             self._claim()
             changes = [step for step in steps if step.action != "unchanged"]
@@ -299,7 +300,7 @@ class _Deployment:
             except BaseException as error:
                 self._keep()
                 if isinstance(error, LostError):
-                    raise self._why_lost(len(changes)) from error
+                    raise OutputError([_overtaken(self.scope.project, self._own)]) from error
                 if isinstance(error, OutputError):
                     raise OutputError([*error.problems, self._so_far(len(changes))]) from error
                 raise
@@ -378,18 +379,16 @@ class _Deployment:
 
     def _all(self, steps: Sequence[Step], of: int) -> None:
         """Do steps in any order, several at once, and stop at the first that fails."""
+        ended: SimpleQueue[Future[str | None]] = SimpleQueue()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             pending = {pool.submit(self._one, step): step for step in steps}
-            failed: BaseException | None = None
             try:
+                for future in pending:
+                    future.add_done_callback(ended.put)
                 while pending:
-                    ended, _ = wait(
-                        pending, timeout=self.lock.timing.beat, return_when=FIRST_COMPLETED
-                    )
-                    for future in ended:
-                        failed = self._note(future, pending.pop(future), of) or failed
-                    if failed is not None:
-                        raise failed
+                    with contextlib.suppress(Empty):
+                        future = ended.get(timeout=self.lock.timing.beat)
+                        self._note(future, pending.pop(future), of)
                     self._beat()
             finally:
                 # Those that run already go to their end; what became of them is kept.
@@ -397,7 +396,8 @@ class _Deployment:
                     future.cancel()
                 for future, step in pending.items():
                     if not future.cancelled():
-                        self._note(future, step, of)
+                        with contextlib.suppress(Exception):
+                            self._note(future, step, of)
 
     def _one(self, step: Step) -> str | None:
         """Do one step and return the version of its object."""
@@ -412,11 +412,8 @@ class _Deployment:
             raise OutputError([_changed(where)]) from error
         return None
 
-    def _note(self, future: Future[str | None], step: Step, of: int) -> BaseException | None:
-        """Keep what a step did, and return why it failed."""
-        error = future.exception()
-        if error is not None:
-            return error
+    def _note(self, future: Future[str | None], step: Step, of: int) -> None:
+        """Keep what a step did, or raise why it failed."""
         version = future.result()
         if version is None:
             self.removed.add(step.path)
@@ -425,19 +422,11 @@ class _Deployment:
         self.done += 1
         if self.progress is not None:
             self.progress(self.done, of)
-        return None
 
     def _beat(self) -> None:
-        try:
+        # One that does not arrive may be lost: before anything is changed, another has to.
+        with contextlib.suppress(StoreFailure):
             self.lock.beat()
-        except StoreFailure as error:
-            # As long as the lock is sure, a sign of life may be lost.
-            self.unanswered = error
-
-    def _why_lost(self, of: int) -> OutputError:
-        if self.lock.lost or self.unanswered is None:
-            return OutputError([_overtaken(self.scope.project, self._own)])
-        return OutputError([*self.unanswered.problems, self._so_far(of)])
 
     def _commit(self) -> None:
         """Write what the project has now."""

@@ -7,6 +7,7 @@ which looks up line and column only when somebody asks.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -227,6 +228,14 @@ class Problems:
     def extend(self, problems: Iterable[Problem]) -> None:
         """Keep all of `problems` as they are."""
         self.found.extend(problems)
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the problems of what is done meanwhile, and go on after it."""
+        try:
+            yield
+        except DagForgeError as error:
+            self.extend(error.problems)
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(self.found)

@@ -19,7 +19,8 @@ class Work:
     """What a node does by running something of its own; nodes of one runner may share a task.
 
     Attributes:
-        runner: who runs it: `function` (`target` is `module:function`), `command`, or `kedro`.
+        runner: who runs it: `function` (`target` is `module:function`), `command`, `kedro`, or
+            `hamilton`.
         target: what is run, in the runner's own spelling; empty for a command.
         pipeline: where a runner with a registry of its own finds the node; empty for the others.
         command: the words of a command, not read by a shell; `{literal: text}` is text that the
@@ -132,6 +133,8 @@ class Pipeline:
         parameters: what the definition itself declares, by name.
         front_end: which front-end made it.
         kedro_version: of the Kedro that the project is of; None where it is of none.
+        grouping: how nodes are told together where no setting says it; None for by tags.
+        on_demand: a node that a mapping of tasks does not list runs in the task that needs it.
         warnings: what its front-end found doubtful.
     """
 
@@ -143,6 +146,8 @@ class Pipeline:
     description: str | None = None
     front_end: str = "yaml"
     kedro_version: str | None = None
+    grouping: str | None = None
+    on_demand: bool = False
     warnings: tuple[Problem, ...] = ()
 
 

@@ -23,6 +23,7 @@ from dagforge.planning.constants import constants_of
 from dagforge.planning.dag import dag_arguments, flow_source, id_of_dag
 from dagforge.planning.deployment import deploy
 from dagforge.planning.handover import Apart, check_handover
+from dagforge.planning.kedro_run import warn_of_colons
 from dagforge.planning.model import DagPlan, Edge, Task
 from dagforge.planning.names import (
     TaskId,
@@ -34,7 +35,7 @@ from dagforge.planning.names import (
 )
 from dagforge.planning.planner import Planner, dag_context
 from dagforge.planning.run_parameters import flow_parameters
-from dagforge.planning.sizes import machines_of
+from dagforge.planning.sizes import machine_of, machines_of
 from dagforge.planning.tasks import (
     arguments_of,
     check_own_keys,
@@ -86,6 +87,7 @@ def plan(
     planner.dag_path = f"{slug(project) or digest(project)}/{dag_id}"
     links = task_links(pipeline, groups)
     planner.run_path = f"{slug(project) or digest(project)}/{env or BASE}/{dag_id}"
+    warn_of_colons(planner)
     planner.kept = kept_at_borders(pipeline, links, settings, problems)
     drafts = [draft(planner, group) for group in groups]
     check_task_ids(planner, drafts)
@@ -201,13 +203,21 @@ def _with_structure(dag: DagPlan, target: Target) -> DagPlan:
 
 
 def check_settings(
-    pipeline: Pipeline, settings: Settings, *, project: str, env: str | None, warn: Warn
+    pipeline: Pipeline,
+    settings: Settings,
+    groups: Sequence[NodeGroup] = (),
+    *,
+    project: str,
+    env: str | None,
+    warn: Warn,
 ) -> None:
     """Refuse what the settings of a DAG say wrongly, where there are no tasks to plan.
 
     Args:
         pipeline: the nodes.
         settings: of the pipeline, perhaps without those that were refused before.
+        groups: that cannot be tasks, since there is no order between them; their machines are
+            looked at all the same.
         project: name of the project.
         env: environment; None for base alone.
         warn: takes what is doubtful but no error.
@@ -220,7 +230,11 @@ def check_settings(
     data, layers = settings.for_dag(), settings.dag_layers
     context = dag_context(settings, target, problems)
     planner = Planner(pipeline, settings, target, problems, context, {}, env)
-    machines_of(planner, data)
+    planner.machines = machines_of(planner, data)
+    for each in groups:
+        own = settings.merged(settings.task_layers(each.name, each.nodes, each.tags))
+        if target.kinds.get(str(own["run_in"]), {}).get("resources"):
+            machine_of(planner, each, own)
     id_of_dag(planner, project)
     _, given = dag_arguments(planner, ())
     deploy(given, settings, env=env, problems=problems)

@@ -170,6 +170,7 @@ def render(
     templates: Templates,
     *,
     project: str,
+    package: str,
     command: str,
     jinja_file: Path | None = None,
     root: Path | None = None,
@@ -183,6 +184,7 @@ def render(
         settings: that it was planned with.
         templates: of its target.
         project: name of the project, for the header.
+        package: import name of its package, for a kedro-airflow template.
         command: remakes the file; for the header.
         jinja_file: a kedro-airflow template to use instead of the target's own.
         root: the project's folder, to which that template's path in messages is relative.
@@ -202,7 +204,7 @@ def render(
             dag,
             jinja_file,
             settings=settings,
-            package_name=project.replace("-", "_"),
+            package_name=package,
             root=root,
             warn=warn,
         )

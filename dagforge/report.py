@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from dagforge.errors import Problem, visible
+from dagforge.errors import Problem, SourceLocation, visible
 
 # Nobody reads further, and one mistake can be in thousands of lines.
 MOST_SHOWN = 50
@@ -62,14 +64,18 @@ def as_json(problems: Iterable[Problem], **more: Any) -> str:
     return json.dumps({**more, "problems": found}, indent=2, ensure_ascii=True)
 
 
-def as_github(problems: Iterable[Problem]) -> str:
+def as_github(problems: Iterable[Problem], folder: str = "") -> str:
     """Return workflow commands that annotate the definition's lines.
 
     https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
+
+    Args:
+        problems: in the order in which they are told.
+        folder: where the project lies in its repository, with a slash at its end.
     """
     lines = []
     for problem in problems:
-        at = problem.location
+        at = _in_repository(problem.location, folder)
         parts = [f"title={_property(problem.code)}"]
         if at is not None:
             parts.insert(0, f"file={_property(at.file)}")
@@ -82,6 +88,18 @@ def as_github(problems: Iterable[Problem]) -> str:
     return "\n".join(lines)
 
 
+def no_commands(text: str) -> str:
+    """Return a text in a log of GitHub Actions in which no line is taken for a command.
+
+    A line counts as one even when blanks stand before it. What ends the text is made of the text,
+    so that it cannot stand in it.
+    """
+    import hashlib
+
+    end = hashlib.sha256(text.encode(errors="replace")).hexdigest()
+    return f"::stop-commands::{end}\n{text}::{end}::\n"
+
+
 def _data(text: str) -> str:
     # A log is shown on a terminal too.
     return visible(text).replace("%", "%25").replace("\n", "%0A")
@@ -91,8 +109,21 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def as_sarif(problems: Iterable[Problem], version: str) -> str:
-    """Return a SARIF 2.1.0 log, as code scanning services read it."""
+def _in_repository(at: SourceLocation | None, folder: str) -> SourceLocation | None:
+    """Return a place with its path from the top of the repository."""
+    if at is None or not folder or posixpath.isabs(at.file):
+        return at
+    return replace(at, file=posixpath.normpath(folder + at.file))
+
+
+def as_sarif(problems: Iterable[Problem], version: str, folder: str = "") -> str:
+    """Return a SARIF 2.1.0 log, as code scanning services read it.
+
+    Args:
+        problems: in the order in which they are told.
+        version: of DagForge.
+        folder: where the project lies in its repository, with a slash at its end.
+    """
     found = list(problems)
     codes = sorted({problem.code for problem in found})
     results = []
@@ -103,7 +134,7 @@ def as_sarif(problems: Iterable[Problem], version: str) -> str:
             "level": problem.severity,
             "message": {"text": problem.message + (f"\nfix: {problem.fix}" if problem.fix else "")},
         }
-        at = problem.location
+        at = _in_repository(problem.location, folder)
         if at is not None:
             from urllib.parse import quote
 

@@ -10,7 +10,7 @@ the layers again, not data carried along.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagforge.conf import BASE, Conf
@@ -177,6 +177,12 @@ class Settings:
             found = self._merged[key] = merged
         return found
 
+    def with_default(self, name: str, value: Any) -> Settings:
+        """Return the settings with another value where nobody sets one."""
+        own, *others = self.general
+        changed = replace(own, data={**own.data, name: value})
+        return replace(self, general=(changed, *others), _merged={})
+
     def for_dag(self) -> Mapping[str, Any]:
         """Return what holds for the DAG as a whole, by canonical name."""
         return self.merged(self.dag_layers)
@@ -269,14 +275,20 @@ class Settings:
                 return found[0].at
         return None
 
-    def grouping(self) -> Grouping:
+    def grouping(self, default: str | None = None) -> Grouping:
         """Return how the pipeline's nodes are told together.
+
+        Args:
+            default: where nobody has set it; None for the target's own.
 
         Raises:
             SettingsError: there is no such grouping.
         """
         data = self.for_dag()
         by, at = data["grouping"], self.place(("grouping",), self.dag_layers)
+        winner = self.explain(("grouping",), self.dag_layers)[0].layer
+        if default is not None and at is None and winner not in self.top:
+            by = default
         prefixes = data["grouping_prefix"]
         prefixes = (prefixes,) if isinstance(prefixes, str) else tuple(prefixes)
         if isinstance(by, dict):

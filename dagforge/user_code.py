@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
+import re
 import sys
 import sysconfig
 import traceback
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, TracebackType
+
+from dagforge.errors import Place, Problem
 
 _PACKAGE = Path(__file__).parent
 # Where Python's own modules and installed packages are: frames there are not the user's code.
@@ -160,6 +163,23 @@ def import_project_module(name: str, root: Path) -> ModuleType:
         if absent and (name == absent or name.startswith(f"{absent}.")):
             raise
         raise UserError(failure_of(error, name)) from error
+
+
+def problem_of(what: str, error: UserError, at: Place) -> Problem:
+    """Return the problem for user code that raised, with its own lines only.
+
+    Args:
+        what: what failed, the beginning of the message.
+        error: what it raised.
+        at: what the code is of.
+    """
+    failure = error.failure
+    # Where an object lies in memory is different each time.
+    message = re.sub(r" at 0x[0-9a-f]+", "", failure.message)
+    lines = [f"{what}: {failure.type}: {message}".rstrip(": ")]
+    lines += failure.frames.rstrip("\n").split("\n") if failure.frames else []
+    text = "\n".join(line if not number else f"  {line}" for number, line in enumerate(lines))
+    return Problem("import-failed", text, at)
 
 
 def _forget_other(top: str, root: Path) -> None:

@@ -133,7 +133,8 @@ def report_on(
                 folder.label_of(path),
                 "removed" if gone and not mode.check else "left-over",
                 before,
-                None if gone else before,
+                # What a check asks for is that it goes.
+                None if gone or mode.check else before,
             )
         )
     return WriteReport(tuple(sorted(reports, key=lambda report: report.path)))

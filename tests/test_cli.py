@@ -275,11 +275,15 @@ def test_create_then_nothing_to_do(root: Path) -> None:
 def test_a_check_that_finds_something_ends_with_3(root: Path) -> None:
     write_project(root, GOOD)
     ran = run("create", "--check")
-    assert (ran.code, ran.out) == (3, "")
+    assert ran.code == 3
+    assert ran.out.startswith("--- /dev/null\n+++ b/dags/shop_etl.py\n@@ -0,0 ")
+    assert run("create", "--check", "-q") == Ran(3, "", ran.err)
     assert ran.err.startswith("dags/shop_etl.py: error: ")
     assert not (root / "dags").exists()
     told = run("create", "--check", "--message-format", "json")
-    assert json.loads(told.out)["files"] == [{"path": "shop_etl.py", "status": "missing"}]
+    assert json.loads(told.out)["files"] == [
+        {"path": "shop_etl.py", "status": "missing", "diff": ran.out}
+    ]
     assert [each["code"] for each in json.loads(told.out)["problems"]] == ["missing-file"]
 
 

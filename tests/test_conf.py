@@ -280,7 +280,7 @@ def test_links_without_a_circle_are_followed(tmp_path: Path) -> None:
 # --- environment variables -------------------------------------------------------------------
 
 FACTS = {"dagforge.toml": 'inputs = ["TAG", "EMPTY", "MISSING"]\n'}
-ENVIRON = {"TAG": "1.4", "EMPTY": "", "SECRET": "x"}
+ENVIRON = {"TAG": "1.4", "EMPTY": "", "HIDDEN": "x"}
 
 SUBSTITUTED = [
     ("img:${env:TAG}", "img:1.4"),
@@ -292,7 +292,7 @@ SUBSTITUTED = [
     ("${env:EMPTY}", ""),
     ("$${env:TAG}", "${env:TAG}"),
     ("$$${env:TAG}", "$${env:TAG}"),
-    ("$${env:SECRET}", "${env:SECRET}"),
+    ("$${env:HIDDEN}", "${env:HIDDEN}"),
     ("${globals:x} ${TAG} $TAG ${}", "${globals:x} ${TAG} $TAG ${}"),
 ]
 
@@ -315,9 +315,9 @@ def test_a_number_from_the_environment_is_text(tmp_path: Path) -> None:
 
 REFERENCES = [
     (
-        "${env:SECRET}",
-        "the environment variable SECRET is not among the project's inputs",
-        'add "SECRET" to inputs in [tool.dagforge]',
+        "${env:HIDDEN}",
+        "the environment variable HIDDEN is not among the project's inputs",
+        'add "HIDDEN" to inputs in [tool.dagforge]',
     ),
     (
         "x ${env:MISSING}",

@@ -74,7 +74,7 @@ def test_the_commented_facts_are_facts(tmp_path: Path) -> None:
     init_project(tmp_path, force=False)
     facts = tmp_path / "dagforge.toml"
     lines = facts.read_text(encoding="utf-8").splitlines()
-    assert sum(" = " in line and line.startswith("# ") for line in lines) == 7
+    assert sum(" = " in line and line.startswith("# ") for line in lines) == 8
     facts.write_text(
         "\n".join(line.removeprefix("# ") if " = " in line else line for line in lines),
         encoding="utf-8",
@@ -82,6 +82,7 @@ def test_the_commented_facts_are_facts(tmp_path: Path) -> None:
     project = read_project(tmp_path)
     assert (project.target, project.airflow_version) == ("airflow-k8s", "3.3")
     assert project.inputs == ("IMAGE_TAG",)
+    assert project.deploy == {"url": "gs://bucket/dags"}
 
 
 def test_facts_in_pyproject_are_enough(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands of tasks that Kedro runs: exact, whatever the names; no Kedro is needed here."""
+"""The commands of tasks that Kedro runs, and what they hand over; no Kedro is needed here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from dagforge.build import Request, read_source
-from dagforge.errors import DagForgeError, Origin, Problems
+from dagforge.conf import parse_yaml
+from dagforge.errors import DagForgeError, Origin, Problem, Problems
 from dagforge.group import group
 from dagforge.ir import Dataset, Node, Pipeline, Work
 from dagforge.plan import plan
+from dagforge.planning.borders import overlay_text
 from dagforge.planning.model import DagPlan, Task
 from dagforge.reading.kedro_places import CallPlace
 from dagforge.resolve import read_sections, resolve
@@ -41,6 +43,7 @@ def planned(
     version: str = "1.7.0",
     target: str = "airflow-k8s",
     datasets: dict[str, Dataset] | None = None,
+    warnings: list[str] | None = None,
 ) -> DagPlan:
     """Return the plan of a pipeline of a Kedro project."""
     text = "default:\n" + "".join(f"  {line}\n" for line in settings.splitlines())
@@ -53,7 +56,12 @@ def planned(
     found = resolve(sections, pipeline, {}, problems=problems)
     problems.raise_errors(DagForgeError)
     groups = group(pipeline, found.grouping())
-    return plan(pipeline, groups, found, project="shop", env=env, warn=lambda _: None)
+
+    def warn(problem: Problem) -> None:
+        if warnings is not None:
+            warnings.append(f"{problem.code}: {problem.fix}")
+
+    return plan(pipeline, groups, found, project="shop", env=env, warn=warn)
 
 
 def command(root: Path, *nodes: Node, **more: Any) -> list[Any]:
@@ -193,3 +201,109 @@ def test_records_where_there_is_a_store(tmp_path: Path) -> None:
 def test_a_text_that_airflow_would_read_is_marked(tmp_path: Path) -> None:
     found = command(tmp_path, node("a", "x"), settings=f"{IMAGE}\nconf_source: '{{{{x}}}}'")
     assert found[-1] == Literal("{{x}}")
+
+
+# --- borders
+
+
+def stored(name: str, **more: Any) -> dict[str, Dataset]:
+    return {name: Dataset(name, AT, uri=f"s3://b/{name}", **more)}
+
+
+def refused(root: Path, *nodes: Node, **more: Any) -> list[str]:
+    with pytest.raises(DagForgeError) as caught:
+        planned(root, *nodes, **more)
+    return [f"{problem.code}: {problem.message}" for problem in caught.value.problems]
+
+
+PAIR = (node("a", "", "x"), node("b", "x"))
+
+
+def test_a_dataset_in_memory_names_both_tasks(tmp_path: Path) -> None:
+    assert refused(tmp_path, *PAIR) == [
+        "memory-border: 'etl' hands 'x' from task 'a' to 'b', but it lives in memory"
+    ]
+    memory = {"x": Dataset("x", AT, persisted=False)}
+    assert len(refused(tmp_path, *PAIR, datasets=memory)) == 1
+    assert planned(tmp_path, *PAIR, datasets=stored("x")).kept == ()
+    assert planned(tmp_path, *PAIR, settings=f"{IMAGE}\nmemory_borders: allow").kept == ()
+    together = f"{IMAGE}\ngrouping: {{all: [a, b]}}"
+    assert planned(tmp_path, *PAIR, settings=together).kept == ()
+
+
+FIX = f"{IMAGE}\nmemory_borders: fix"
+
+
+def test_what_is_kept_is_told_to_every_task(tmp_path: Path) -> None:
+    dag = planned(tmp_path, *PAIR, env="cloud", settings=f"{FIX}\nstore_url: gs://b/s/")
+    assert dag.kept == ("x",)
+    for task in dag.tasks:
+        word = RunText(f"dagforge_run=gs://b/s/shop/cloud/{dag.dag_id}/r-", RunValue("run_id"))
+        assert task.command[-2:] == ("--params", word)
+
+
+def test_what_is_kept_needs_a_store_that_all_reach(tmp_path: Path) -> None:
+    (problem,) = refused(tmp_path, *PAIR, settings=FIX)
+    assert problem.startswith("local-store: tasks of 'etl' hand over 'x'")
+    (problem,) = refused(tmp_path, *PAIR, settings=f"{FIX}\nstore_url: /data")
+    assert problem.startswith("local-store: tasks of 'etl' hand over 'x'")
+    hidden = f"{FIX}\nenv_from: [{{configMapRef: {{name: m}}}}]"
+    (problem,) = refused(tmp_path, *PAIR, settings=hidden)
+    assert "that only the cluster knows" in problem
+    assert planned(tmp_path, *PAIR, settings="memory_borders: fix", target="airflow").kept == ("x",)
+
+
+def test_several_formats_cannot_be_kept(tmp_path: Path) -> None:
+    formats = {"x": Dataset("x", AT, persisted=False, formats=("x@a", "x@b"))}
+    settings = f"{FIX}\nstore_url: gs://b/s"
+    (problem,) = refused(tmp_path, *PAIR, settings=settings, datasets=formats)
+    assert "in several formats (x@a, x@b)" in problem
+
+
+def test_the_overlay_is_a_catalog() -> None:
+    text = overlay_text(["b", 'ns.a "quoted"', "b"])
+    data = parse_yaml(text.encode(), "o").data
+    assert list(data) == ["b", 'ns.a "quoted"']
+    run = "${runtime_params:dagforge_run, .dagforge/manual}"
+    assert data["b"] == {"type": "pickle.PickleDataset", "filepath": f"{run}/b.pkl"}
+    assert overlay_text(["x/y"]) != overlay_text(["x-y"])
+    assert overlay_text([]) == ""
+
+
+def test_a_worker_is_told_its_parameters(tmp_path: Path) -> None:
+    settings = "runtime_params: {day: '{{ ds }}'}\nconf_source: conf"
+    (task,) = planned(tmp_path, node("a", "x"), settings=settings, target="airflow").tasks
+    assert ("--params", RunText("day={{ ds }}"), "--conf", "conf") == task.command[5:9]
+
+
+def test_colons_that_no_tag_has(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    planned(
+        tmp_path,
+        node("a", "x"),
+        settings=f'{IMAGE}\ngrouping_prefix: "airflow:"\nresources_tag_prefix: ["machine:", "m."]',
+        warnings=warnings,
+    )
+    assert warnings == ["kedro-tag: write 'airflow.' here and in the tags, such as airflow.NAME"]
+
+
+def test_what_is_read_from_an_empty_memory(tmp_path: Path) -> None:
+    memory = {"x": Dataset("x", AT, persisted=False)}
+    assert refused(tmp_path, node("b", "x"), datasets=memory) == [
+        "memory-border: node 'b' reads 'x' from memory, where no node of 'etl' puts it"
+    ]
+    by_hook = f"{IMAGE}\nmemory_borders: allow"
+    assert planned(tmp_path, node("b", "x"), datasets=memory, settings=by_hook).kept == ()
+
+
+def test_results_that_end_with_a_pod(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    near = {"x": Dataset("x", AT, uri="data/x.csv"), "y": Dataset("y", AT, uri="data/y.csv")}
+    nodes = (node("a", "", "x"), node("b", "x", "y"))
+    planned(tmp_path, *nodes, datasets=near, warnings=warnings)
+    assert [warning.partition(":")[0] for warning in warnings] == ["local-path", "local-path"]
+    on_volume = f"{IMAGE}\nvolumes: [{{name: v, emptyDir: {{}}}}]"
+    warnings.clear()
+    planned(tmp_path, *nodes, datasets=near, warnings=warnings, settings=on_volume)
+    planned(tmp_path, *nodes, datasets=near, warnings=warnings, settings="", target="airflow")
+    assert warnings == []

@@ -295,6 +295,23 @@ def test_a_chain_of_thousands_is_read_or_refused_but_never_a_traceback() -> None
         assert error.message == "it is nested too deeply"
 
 
+LINES = (DAGS / "0.11.0/space_flights_dag.py").read_text().splitlines(keepends=True) + (
+    DAGS / "0.8.0/space_flights_dag.py"
+).read_text().splitlines(keepends=True)
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=40))
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_any_lines_are_read_or_refused(lines: list[str]) -> None:
+    source = "".join(lines).encode()
+    try:
+        read = read_dag_file(source, "dag.py")
+    except NotRead as error:
+        assert error.at.file == "dag.py"
+    else:
+        assert all(task.task_id for dag in read.dags for task in dag.tasks)
+
+
 # --- the report
 
 
@@ -352,19 +369,28 @@ def test_a_single_pipeline_keeps_the_dag_id_that_all_of_them_had(project: Projec
     }
 
 
-def test_runs_that_overwrite_each_other_hide_nothing_else(project: Project) -> None:
+def test_runs_that_overwrote_each_other_are_told_and_come_one_by_one(project: Project) -> None:
     root = project("0.11.0", {"conf/base/airflow.yml": AIRFLOW})
+    assert run("create", "--all").code == 1
+    found = report("--write")
+    assert found["problems"] == []
+    assert found["settings"]["__default__"] == {"max_active_runs": 1}
+    assert told(found, "data")[0].startswith(
+        "conf/base/airflow.yml:4:3: was wrong: runs of '__default__' at once would overwrite each "
+        "other's 'table'"
+    )
+    assert run("create", "--all", "--quiet").code == 0
+    assert "max_active_runs=1," in (root / "dags/space_flights.py").read_text()
+
+
+def test_what_only_a_line_elsewhere_could_mend_is_an_error_still(project: Project) -> None:
+    root = project("0.11.0", {"conf/base/airflow.yml": '"__default__": {max_active_runs: 3}\n'})
     ran = run("migrate", "--write")
     assert ran.code == 1
-    assert "conf/base/airflow.yml:4:20: error: runs of '__default__' at once would" in ran.err
+    assert "conf/base/airflow.yml:1:34: error: runs of '__default__' at once would" in ran.err
     assert "nothing is written while there are errors" in ran.err
+    assert "conf/base/airflow.yml:1:17: change this line to `max_active_runs: 1`" in ran.out
     assert not (root / SETTINGS).exists()
-    assert "task_id_style: kedro-airflow  # task_ids as they were" in ran.out
-    assert report()["dags"][1]["dag_id"] == {
-        "old": "space-flights",
-        "now": "space-flights",
-        "kept": "space-flights",
-    }
 
 
 def test_a_pipeline_that_does_not_compile_keeps_its_dag_id(project: Project) -> None:
@@ -373,8 +399,8 @@ def test_a_pipeline_that_does_not_compile_keeps_its_dag_id(project: Project) -> 
     found = report()
     assert found["settings"] == {"default": {"task_id_style": "kedro-airflow"}}
     assert told(found, "file") == [
-        "airflow_dags/space_flights_dag.py:30:12: stays: pipeline '__default__' does not compile, "
-        "so this file is not compared"
+        "airflow_dags/space_flights_dag.py:30:12: not known: pipeline '__default__' does not "
+        "compile, so this file is not compared"
     ]
     assert told(found, "dag_id") == [
         "airflow_dags/space_flights_data_science_dag.py:30:12: was wrong: dag_id 'space-flights' "
@@ -481,7 +507,7 @@ def test_a_prefix_that_was_ignored_groups_now_and_can_be_undone(project: Project
     )
     found = report("--write")
     assert told(found, "grouping_prefix") == [
-        "conf/base/airflow.yml:1:27: changes: kedro-airflow's template did not read "
+        "conf/base/airflow.yml:1:27: changes: kedro-airflow's own template does not read "
         "'grouping_prefix'; DagForge does as it says"
     ]
     # A line for the pipeline wins over airflow.yml's default.
@@ -527,8 +553,8 @@ def test_task_ids_that_are_made_while_loading_are_not_guessed(project: Project) 
     project(None, {"dags/space_flights_dag.py": text})
     found = report()
     assert told(found, "task_id") == [
-        "dags/space_flights_dag.py:3:37: stays: task_ids are made here when the file is loaded; "
-        "whether they stay is not known"
+        "dags/space_flights_dag.py:3:37: not known: task_ids are made here when the file is "
+        "loaded; whether they stay is not known"
     ]
     assert found["settings"] == {}
 
@@ -560,8 +586,8 @@ def test_task_ids_that_are_made_while_loading_are_not_guessed(project: Project) 
         (
             "description: Nightly",
             "description",
-            "1:11: changes: kedro-airflow's template did not read 'description'; DagForge does as "
-            "it says",
+            "1:11: changes: kedro-airflow's own template does not read 'description'; DagForge "
+            "does as it says",
         ),
     ],
 )
@@ -577,8 +603,8 @@ def test_mappings_that_are_merged_now_are_told(project: Project) -> None:
     text = "default: {params: {a: 1, b: 2}}\ndata_science: {params: {b: 3}}\n"
     project(None, {"conf/base/airflow/more.yml": text})
     assert told(report(), "params")[1:] == [
-        "conf/base/airflow/more.yml:2:16: changes: kedro-airflow's template did not read 'params'; "
-        "DagForge does as it says",
+        "conf/base/airflow/more.yml:2:16: changes: kedro-airflow's own template does not read "
+        "'params'; DagForge does as it says",
         "conf/base/airflow/more.yml:2:16: changes: this replaced 'params' of default; now it is "
         "laid over it, and 'a' of default stays",
     ]
@@ -611,7 +637,7 @@ def test_the_environment_of_the_files_is_taken(project: Project) -> None:
     found = report()
     assert found["environment"] is None
     assert told(found, "env") == [
-        "airflow_dags/space_flights_cloud_dag.py:None:None: stays: this file was made for the "
+        "airflow_dags/space_flights_cloud_dag.py:None:None: not known: this file was made for the "
         "environment 'cloud' and is not looked at now; `dagforge migrate -e cloud` does that"
     ]
     assert report("-e", "cloud")["environment"] == "cloud"
@@ -721,8 +747,8 @@ def test_files_of_other_projects_are_left_alone(project: Project) -> None:
     found = report()
     assert len(found["dags"]) == 2
     assert told(found, "file") == [
-        "airflow_dags/a_dag.py:None:None: stays: this file is of the package 'moon', and is left "
-        "alone"
+        "airflow_dags/a_dag.py:None:None: not known: this file is of the package 'moon', and is "
+        "left alone"
     ]
 
 
@@ -733,7 +759,7 @@ def test_values_that_dagforge_refuses_are_not_proposed(project: Project) -> None
     assert "schedule" not in found["settings"]["__default__"]
     assert found["settings"]["__default__"]["retries"] == 2
     assert told(found, "schedule")[0].startswith(
-        "None:None:None: changes: schedule cannot be kept as it was: "
+        "None:None:None: changes: schedule of '__default__' cannot be kept as it was: the cron"
     )
 
 
@@ -781,7 +807,7 @@ data_science:
     dag_id: space-flights  # Airflow has its history under this id
     owner:   "team-ds"
 # The end.
-"__default__":
+__default__:
   dag_id: space-flights-default  # 'space-flights' has the history of data_science
 """
     )

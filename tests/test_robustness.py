@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from dagforge.cli import run as run_command
+from tests.git_projects import commit, git
 
 TABLES = Path(__file__).parent / "robustness"
 PIPELINES = "conf/base/pipelines.yml"
@@ -133,6 +135,7 @@ def test_what_is_refused(
     make_project(root, row.files)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     if row.preparation:
         PREPARATIONS[row.preparation](root)
@@ -144,7 +147,8 @@ def test_what_is_refused(
         return
     assert says == row.says
     assert ran.exit == row.exit
-    assert ran.out == ""
+    # A check says with a diff what is not up to date.
+    assert ran.out == "" or (ran.exit == 3 and ran.out.startswith("--- "))
     assert ran.exit != 0
     assert snapshot(tmp_path) == before
     assert "[internal]" not in says
@@ -289,6 +293,41 @@ def a_file_of_somebody_else(root: Path) -> None:
 
 
 @preparation
+def a_generated_file(root: Path) -> None:
+    # Facts that are refused hold only afterwards.
+    facts = root / "dagforge.toml"
+    text = facts.read_text() if facts.exists() else None
+    facts.unlink(missing_ok=True)
+    generated(root)
+    if text is not None:
+        facts.write_text(text)
+
+
+@preparation
+def a_generated_file_without_programs(root: Path) -> None:
+    a_generated_file(root)
+    os.environ["PATH"] = str(root)
+
+
+@preparation
+def a_generated_file_of_one_of_two_pipelines(root: Path) -> None:
+    generated(root)
+    (root / PIPELINES).write_text(ONE_PIPELINE + ONE_PIPELINE.replace("etl:", "more:"))
+
+
+@preparation
+def a_broken_header(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text().replace("#   project", "#   projct"))
+
+
+@preparation
+def a_mistake_made_afterwards(root: Path) -> None:
+    generated(root)
+    (root / SETTINGS).write_text("default: {retires: 3}\n")
+
+
+@preparation
 def an_edited_file(root: Path) -> None:
     file = generated(root)
     file.write_text(file.read_text().replace("catchup=False", "catchup=True"))
@@ -383,6 +422,54 @@ def a_kedro_template_that_cannot_be_read(root: Path) -> None:
 @preparation
 def a_kedro_template_that_is_no_text(root: Path) -> None:
     (root / "dag.j2").write_bytes(b"x = 1\n\xff")
+
+
+@preparation
+def a_git_repository(root: Path) -> None:
+    commit(root)
+    git(root, "branch", "conf")
+
+
+@preparation
+def a_git_repository_without_commits(root: Path) -> None:
+    git(root, "init", "--quiet")
+
+
+@preparation
+def a_git_repository_with_two_roots(root: Path) -> None:
+    commit(root)
+    git(root, "checkout", "--quiet", "--orphan", "orphan")
+    commit(root, "begin again")
+    git(root, "checkout", "--quiet", "main")
+
+
+def wrong_settings(root: Path, text: str) -> None:
+    """Commit settings, and take them back."""
+    (root / SETTINGS).write_text(text, encoding="utf-8")
+    commit(root)
+    (root / SETTINGS).unlink()
+
+
+@preparation
+def a_commit_that_is_wrong(root: Path) -> None:
+    wrong_settings(root, "default: {retries: many, owner: 5}\n")
+
+
+@preparation
+def a_commit_that_cannot_be_read(root: Path) -> None:
+    wrong_settings(root, "default: [\n")
+
+
+@preparation
+def two_states_that_are_wrong(root: Path) -> None:
+    wrong_settings(root, "default: {retries: many}\n")
+    (root / SETTINGS).write_text("default:\n  retries: few\n", encoding="utf-8")
+
+
+@preparation
+def a_generated_file_with_a_syntax_error(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text(encoding="utf-8").replace("with DAG(", "with DAG(("))
 
 
 # --- what happens to a process
@@ -608,12 +695,19 @@ def test_killed_between_two_files(call: int, project: Path) -> None:
     assert run("create", "--all", "--check").exit == 0
 
 
+def processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return what a process has used so far; the clock says nothing on a busy machine."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_interrupted_while_reading(project: Path) -> None:
     nodes = ", ".join(f"{{name: n{number}, func: m:f}}" for number in range(40_000))
     (project / PIPELINES).write_text(f"etl: {{nodes: [{nodes}]}}\n")
     before = snapshot(project)
     process = start(project, "create")
-    time.sleep(1.0)
+    while processor_seconds(process) < 0.6:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     ran = ended(process)
     assert (ran.exit, ran.out, ran.err) == (130, "", "\ninterrupted\n")
@@ -670,7 +764,9 @@ def test_results_as_json(
     assert (ran.exit, ran.err) == (code, NOTE if code == 0 and not arguments else "")
     result = json.loads(ran.out)
     assert result["target"] == "airflow"
-    assert result["files"] == [{"path": "project_etl.py", "status": status}]
+    (file,) = result["files"]
+    assert (file["path"], file["status"]) == ("project_etl.py", status)
+    assert ("diff" in file) == (code == 3 or "--diff" in arguments)
     severities = [problem["severity"] for problem in result["problems"]]
     assert severities.count("warning") == warnings
 
@@ -692,6 +788,15 @@ def test_errors_for_github(project: Path) -> None:
         "'a,b:c%0Ad', and no template reads such a variable%0Afix: put it under `vars:`, or "
         "remove it",
     ]
+
+
+def sarif_schema() -> Any:
+    """Return what validates SARIF 2.1.0; of languages we write none."""
+    schema = json.loads((Path(__file__).parent / "schemas/sarif-2.1.0.json").read_bytes())
+    # "^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$" is no regular expression to every reader.
+    for name in ("run", "toolComponent"):
+        del schema["definitions"][name]["properties"]["language"]["pattern"]
+    return jsonschema_rs.validator_for(schema)
 
 
 @pytest.mark.parametrize(
@@ -716,6 +821,8 @@ def test_sarif(
         "2.1.0",
         "https://json.schemastore.org/sarif-2.1.0.json",
     )
+    assert list(sarif_schema().iter_errors(log)) == []
+    assert not sarif_schema().is_valid({**log, "version": "2.0"})
     (one,) = log["runs"]
     assert one["tool"]["driver"]["name"] == "dagforge"
     rules = [rule["id"] for rule in one["tool"]["driver"]["rules"]]

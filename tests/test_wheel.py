@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import dagforge
+from tests.actions import run_action
+from tests.projects import write_project
 
 PROJECT = Path(__file__).parents[1]
 LOCKS = PROJECT / "tests/real/requirements"
@@ -105,3 +107,16 @@ def test_installed_program_compiles_the_demo(scripts: Path, tmp_path: Path, targ
     for name, text in written.items():
         compile(text, name, "exec")
     run(scripts / "dagforge", *create, "--check", cwd=tmp_path)
+
+
+def test_the_action_installs_the_release_that_it_comes_with(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "shop", {"dagforge.toml": 'project = "shop"\n'})
+    created = [sys.executable, "-m", "dagforge", "create", "--quiet"]
+    subprocess.run(created, cwd=project, check=True)
+    done = run_action(tmp_path, tmp_path, install=True, project="shop", strict="false")
+    assert [(name, code) for name, code, _ in done] == [
+        ("Install DagForge", 0),
+        ("Are the definitions right?", 0),
+        ("Are the files what they give?", 0),
+    ], done
+    assert (tmp_path / "dagforge/bin/dagforge").is_file()

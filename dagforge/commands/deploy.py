@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -152,10 +153,15 @@ def collect(
         if file.manifest.env == env
         and (not request.pipelines or file.manifest.pipeline in request.pipelines)
     )
+    nothing = not (chosen or allow_empty)
+    if nothing and not request.pipelines:
+        if read_command is not None:
+            read_source(request)  # that there is no such environment is the better reason
+        raise OutputError([_nothing(project, env, present, shown)])
     warnings: list[Problem] = []
-    if read_command is not None and (chosen or not allow_empty):
+    if read_command is not None and (chosen or request.pipelines):
         warnings += check(request, project, chosen, output, shown, read_command)
-    if not chosen and not allow_empty:
+    if nothing:
         raise OutputError([_nothing(project, env, present, shown)])
     supporting = supporting_files(request.root, settings.files)
     files = [_read(file, output, settings.folder) for file in chosen]
@@ -180,7 +186,7 @@ def _nothing(project: Project, env: str | None, present: Sequence[Written], show
     others = sorted({file.manifest.env or BASE for file in present})
     fix = "write them with `dagforge create`; if there is to be none, say --allow-empty"
     if others:
-        fix = f"there are files of --env {', '.join(others)}; or {fix}"
+        fix += f"\nthere are files for --env {', '.join(others)}"
     return Problem(
         "not-written",
         f"there is no file of project '{project.name}' for environment '{env or BASE}' in {shown}",
@@ -252,10 +258,12 @@ def _missing(
     made = {
         name for batch in read if not batch.request.selection for name in batch.request.pipelines
     }
+    env = env_of(request, project)
     for name in wanted:
         if name not in made:
+            command = ["dagforge", "create", "-p", name, *(["--env", env] if env else [])]
             message = f"there is no file of pipeline '{name}' in {shown}"
-            yield Problem("missing-file", message, fix=f"run 'dagforge create -p {name}'")
+            yield Problem("missing-file", message, fix=f"run '{shlex.join(command)}'")
 
 
 def _once(problems: Iterable[Problem]) -> list[Problem]:

@@ -147,6 +147,39 @@ _PYTHON: Schema = {
     },
     "additionalProperties": False,
 }
+_DRIVER: Schema = {
+    "type": "object",
+    "required": ["modules"],
+    "properties": {
+        "name": _text("In front of the names of its nodes."),
+        "modules": _names("Modules with its functions, by dotted path."),
+        "config": {
+            "type": ["object", "null"],
+            "description": "Decides which functions there are; known when the DAG is made.",
+        },
+        "inputs": {
+            "type": ["object", "array", "null"],
+            "description": "What a run gives, with defaults; null for what it has to give.",
+        },
+        "datasets": {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "string"},
+            "description": "Inputs that are datasets of the catalog.",
+        },
+        "outputs": _names("What is asked for; without it everything but savers."),
+        "allow_overrides": {
+            "type": "boolean",
+            "description": "A later module may define a function again.",
+        },
+        "materializers": _text("A list of materializers, as module:name."),
+        "variants": {
+            "type": ["array", "null"],
+            "items": {"type": "object"},
+            "description": "Other configs that have to work, too.",
+        },
+    },
+    "additionalProperties": False,
+}
 _PIPELINE: Schema = {
     "type": "object",
     "properties": {
@@ -166,8 +199,18 @@ _PIPELINE: Schema = {
         },
         "select": _SELECT,
         "python": _PYTHON,
+        "hamilton": {
+            "description": "A driver of Hamilton, or several.",
+            "oneOf": [_DRIVER, {"type": "array", "items": _DRIVER, "minItems": 1}],
+        },
+        "kedro": {
+            "$ref": "#/$defs/name",
+            "description": "A pipeline that the Kedro project registers, under another name here.",
+        },
     },
-    "oneOf": [{"required": [key]} for key in ("nodes", "include", "select", "python")],
+    "oneOf": [
+        {"required": [key]} for key in ("nodes", "include", "select", "python", "hamilton", "kedro")
+    ],
     "additionalProperties": False,
 }
 

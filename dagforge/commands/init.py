@@ -34,6 +34,9 @@ target = "airflow-k8s"
 
 # Checked before anything else, so that two versions never rewrite each other's files.
 # required-version = "~=0.1"
+
+# Where `dagforge deploy` brings the files: Airflow's folder of DAGs, in a bucket or here.
+# deploy.url = "gs://bucket/dags"
 """
 GIT_ATTRIBUTES = "dags/*.py eol=lf linguist-generated"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -205,21 +204,11 @@ template_options = with_options(
 )
 
 
-_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
-
-
 def find_root(start: Path) -> Path:
     """Return the nearest folder at or above `start` that holds a project, else `start`."""
-    for folder in (start, *start.parents):
-        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-            return folder
-        pyproject = folder / "pyproject.toml"
-        try:
-            if pyproject.is_file() and _TABLES.search(pyproject.read_bytes()):
-                return folder
-        except OSError:
-            continue
-    return start
+    from dagforge.reading.project import holds_project
+
+    return next((each for each in (start, *start.parents) if holds_project(each)), start)
 
 
 def parse_params(texts: Iterable[str]) -> dict[str, Any]:
@@ -381,15 +370,31 @@ def tell(problems: Sequence[Problem], options: Mapping[str, Any], **more: Any) -
     if form == "json":
         click.echo(report.as_json(problems, **more))
     elif form == "sarif":
-        click.echo(report.as_sarif(problems, __version__))
+        click.echo(report.as_sarif(problems, __version__, folder_in_repository(options)))
     elif form == "github":
         if problems:
-            click.echo(report.as_github(problems))
+            click.echo(report.as_github(problems, folder_in_repository(options)))
     elif problems:
         if options.get("quiet"):
             problems = [problem for problem in problems if problem.severity == "error"]
         if problems:
             click.echo(report.as_text(problems, color=sys.stderr.isatty()), err=True)
+
+
+def folder_in_repository(options: Mapping[str, Any]) -> str:
+    """Return where messages' paths begin, from the top of the git repository, with a slash.
+
+    Empty where that is the top, or there is no repository.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:
+        return ""
+    start = here
+    if "root" in options:
+        start = (here / (options["root"] or find_root(here))).resolve()
+    top = next((above for above in (start, *start.parents) if (above / ".git").exists()), start)
+    return "" if top == start else f"{start.relative_to(top).as_posix()}/"
 
 
 def say(text: str, options: Mapping[str, Any]) -> None:

@@ -173,7 +173,7 @@ def groups_data(stages: Stages) -> Data:
     return {
         "pipeline": stages.pipeline.name,
         "dag_id": stages.dag.dag_id,
-        "grouping": stages.settings.grouping().by,
+        "grouping": stages.settings.grouping(stages.pipeline.grouping).by,
         "tasks": [
             {
                 "task_id": task.task_id,

@@ -127,6 +127,10 @@ def open_bucket(url: str) -> Bucket:
     Raises:
         UsageError: it is no such URL, or a library is missing.
     """
+    if not url.strip():
+        raise UsageError.of(
+            "deploy-url", "the URL is empty", fix="a URL such as gs://bucket/dags, or a folder"
+        )
     match = _SCHEME.match(url)
     scheme = match["scheme"].lower() if match else "file"
     if scheme == "file":
@@ -139,6 +143,13 @@ def open_bucket(url: str) -> Bucket:
             f"DagForge does not deploy to {scheme}:// (in '{url}')",
             fix="a URL such as gs://bucket/dags, s3://bucket/dags or az://container/dags, "
             "or a folder",
+        )
+    assert match is not None
+    if url[match.end() :].startswith("/") or not url[match.end() :]:
+        raise UsageError.of(
+            "deploy-url",
+            f"the URL '{url}' names no bucket",
+            fix=f"write it as in {scheme}://bucket/dags",
         )
     extra, library = _EXTRAS[scheme]
     try:
@@ -161,12 +172,6 @@ def open_bucket(url: str) -> Bucket:
             fix="check it, and the variables that configure its client",
         ) from error
     bucket, _, prefix = str(root).strip("/").partition("/")
-    if not bucket:
-        raise UsageError.of(
-            "deploy-url",
-            f"the URL '{url}' names no bucket",
-            fix=f"write it as in {scheme}://bucket/dags",
-        )
     place = Place(url.rstrip("/"), bucket, prefix.strip("/"))
     if extra == "gs":
         from dagforge.deploying.gcs import GcsBucket
@@ -262,4 +267,6 @@ def reason_of(error: BaseException) -> str:
     """Return what an exception says, in one line, or its type where it says nothing."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    # Azure's client goes on with a number and the whole answer.
+    text = re.split(r"\s*RequestId:", str(error), maxsplit=1)[0]
+    return " ".join(text.split())[:500] or type(error).__name__

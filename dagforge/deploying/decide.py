@@ -204,8 +204,9 @@ def _twice(files: Sequence[LocalFile], view: View, scope: Scope) -> Iterator[Pro
     leaving = set(gone(files, view.inventory, scope))
     for path, entry in sorted(view.inventory.files.items()):
         if path not in leaving and not {scope.env}.issuperset(entry.envs):
+            envs = ", ".join(entry.envs)
             for dag_id in entry.dag_ids:
-                owners[dag_id] = path, f"environment '{', '.join(entry.envs)}' of this project"
+                owners[dag_id] = path, f"'{path}', which environment '{envs}' deployed"
     for file in files:
         first = by_path.setdefault(file.path, file)
         if first is not file:
@@ -220,7 +221,7 @@ def _twice(files: Sequence[LocalFile], view: View, scope: Scope) -> Iterator[Pro
             if path != file.path:
                 yield Problem(
                     "dag-id-taken",
-                    f"dag_id '{dag_id}' is also that of {owner}, in '{path}'",
+                    f"dag_id '{dag_id}' is also in {owner}",
                     file.at,
                     "an Airflow has each dag_id once: give one of them another",
                 )

@@ -11,9 +11,10 @@ import contextlib
 import getpass
 import json
 import socket
+import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dagforge.deploying.bucket import Bucket, ChangedError, put, remove
 from dagforge.deploying.inventory import lock_of
@@ -27,7 +28,7 @@ class Timing:
 
     Attributes:
         beat: the holder changes its lock this often.
-        sure: without an answer for so long, the holder changes nothing more.
+        sure: without a sign for so long, the holder gives one before it changes anything.
         silence: without a change for so long, the holder is taken for dead.
         wait: a living holder is waited for so long.
         poll: who waits looks this often.
@@ -41,7 +42,7 @@ class Timing:
 
 
 class LostError(Exception):
-    """The lock is somebody else's now, or it cannot be told whose it is."""
+    """The lock is somebody else's now."""
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Lock:
     Attributes:
         version: of its object.
         confirmed: when the bucket last said that it is ours, by our stopwatch.
+        waited: somebody else held it since it was asked for.
     """
 
     bucket: Bucket
@@ -59,8 +61,10 @@ class Lock:
     version: str
     confirmed: float
     owner: str
+    waited: bool
     beats: int = 0
     lost: bool = False
+    mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def beat(self) -> None:
         """Give a sign of life, when one is due.
@@ -69,27 +73,33 @@ class Lock:
             LostError: somebody has taken the lock over.
             StoreFailure: the bucket cannot be reached.
         """
-        if time.monotonic() - self.confirmed < self.timing.beat:
-            return
-        self.beats += 1
-        asked = time.monotonic()
-        try:
-            self.version = put(
-                self.bucket, self.path, _content(self.owner, self.beats), self.version
-            )
-        except ChangedError as error:
-            self.lost = True
-            raise LostError from error
-        self.confirmed = asked
+        self._confirm(self.timing.beat)
 
     def check(self) -> None:
-        """Say whether something may still be changed.
+        """Make sure that something may be changed now; any thread may ask.
 
         Raises:
             LostError: it may not.
+            StoreFailure: the bucket cannot be reached.
         """
-        if self.lost or time.monotonic() - self.confirmed > self.timing.sure:
-            raise LostError
+        self._confirm(self.timing.sure)
+
+    def _confirm(self, after: float) -> None:
+        """Change the lock, unless that was done less than so many seconds ago."""
+        with self.mutex:
+            if self.lost:
+                raise LostError
+            asked = time.monotonic()
+            if asked - self.confirmed < after:
+                return
+            self.beats += 1
+            content = _content(self.owner, self.beats)
+            try:
+                self.version = put(self.bucket, self.path, content, self.version)
+            except ChangedError as error:
+                self.lost = True
+                raise LostError from error
+            self.confirmed = asked
 
     def release(self) -> None:
         """Let others deploy."""
@@ -124,7 +134,7 @@ def take(bucket: Bucket, project: str, timing: Timing, *, take_over: bool, warn:
         else:
             if expected is not None:
                 warn(_interrupted(project, f"{bucket.url}/{path}"))
-            return Lock(bucket, path, timing, version, asked, owner)
+            return Lock(bucket, path, timing, version, asked, owner, waited=seen is not None)
         found = bucket.read(path)
         expected = None
         if found is None:

@@ -154,15 +154,15 @@ def _supporting(value: Any, origin: Origin, problems: Problems) -> list[Supporti
     found = []
     for destination, source, at in pairs:
         if not isinstance(source, str) or not source:
-            message = f"'files' holds {kind_of(source)} where a path must stand"
+            kind = "an empty text" if source == "" else kind_of(source)
+            message = f"'files' holds {kind} where a path must stand"
             problems.error("project-key", message, at)
             continue
         path = PurePosixPath(destination)
         inside = path.parts[len(_leading_dots(path)) :]
         if Path(source).is_absolute() or (isinstance(value, list) and ".." in path.parts):
             message = f"'{source}' in 'files' does not lie in the project's folder"
-            fix = f'write files = {{"{path.name}" = "{source}"}}, with a source in the project'
-            problems.error("project-key", message, at, fix=fix)
+            problems.error("project-key", message, at, fix="put it there, and name it from there")
         elif path.is_absolute() or ".." in inside or not inside or "\\" in destination:
             message = f"'{destination}' in 'files' is no path from the DAGs' root"
             problems.error("project-key", message, at, fix='write it as in "lib/helper.py"')

@@ -30,7 +30,6 @@ from dagforge.order import shortened
 
 NATIVE = "yaml"
 NATIVE_KEYS = ("nodes", "include", "select")
-_NOT_YET = frozenset({"hamilton"})
 
 
 @frozen
@@ -57,6 +56,8 @@ class NodesRead:
         complete: False when something is missing, so that looking for it would mislead.
         parameters: those that the definition declares by itself, by name.
         description: what the definition says of itself, where pipelines.yml says nothing.
+        grouping: how nodes are told together where no setting says it.
+        on_demand: as of `Pipeline`.
     """
 
     nodes: tuple[Node, ...]
@@ -64,6 +65,8 @@ class NodesRead:
     complete: bool = True
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     description: str | None = None
+    grouping: str | None = None
+    on_demand: bool = False
 
 
 class FrontEnd(Protocol):
@@ -143,6 +146,8 @@ class Registry:
             datasets=datasets_of(read.nodes, self.catalog),
             parameters=settled(read.parameters, self.conf, problems),
             description=body.get("description") or read.description,
+            grouping=read.grouping,
+            on_demand=read.on_demand,
             front_end=self._front_ends.get(name) or NATIVE,
             kedro_version=kedro.version if kedro is not None else None,
         )
@@ -156,6 +161,10 @@ class Registry:
         )
         problems.raise_errors(PipelineError)
         return replace(pipeline, warnings=tuple(problems.found)) if problems.found else pipeline
+
+    def definition(self, name: str) -> Definition | None:
+        """Return what defines a pipeline; None where there is none of that name."""
+        return self._definitions.get(name)
 
     def nodes_of(self, name: str) -> NodesRead:
         """Return what could be read of a pipeline that is in the registry."""
@@ -314,15 +323,10 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
     folder_by_key = {folder: folder for folder in _folders() if folder != NATIVE}
     folder_by_key.update(dict.fromkeys(NATIVE_KEYS, NATIVE))
     good = [key for key in body if key in folder_by_key]
-    reads = "this version reads 'nodes', 'include', 'select' and 'python'"
     for key in body:
         if key in folder_by_key or key == "description":
             continue
         at = definition.origin / key
-        if key in _NOT_YET:
-            message = f"{what} is defined by '{key}', which this version cannot read"
-            problems.error("front-end", message, at, fix=reads, at_key=True)
-            return None
         known = [*folder_by_key, "description"]
         message = f"{what} has no key {shown(key)}"
         fix = did_you_mean(key, known)
@@ -333,7 +337,9 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
         wrong_type(f"the description of {what}", description, "text", at, problems)
     if len(good) > 1 or (not good and not problems.found):
         has = (
-            f"both '{good[0]}' and '{good[1]}'" if good else "none of 'nodes', 'include', 'select'"
+            f"both '{good[0]}' and '{good[1]}'"
+            if good
+            else f"none of {', '.join(repr(key) for key in sorted(folder_by_key))}"
         )
         fix = "make two pipelines of it" if good else "give it 'nodes'"
         message = f"{what} has {has}"

@@ -403,7 +403,42 @@ def _by_map(context: Context, problems: Problems) -> Assigned:
                 fix="a node runs in one task: keep one of them",
             )
             assigned.in_doubt.add(number)
+    if context.pipeline.on_demand and not problems.found:
+        _take_what_is_needed(context, assigned)
     return assigned
+
+
+def _take_what_is_needed(context: Context, assigned: Assigned) -> None:
+    """Put nodes that no task lists into the one that needs them; of several, into the first.
+
+    What is needed by nobody stays a task of its own.
+    """
+    order = smallest_first(len(context.nodes), [edge[:2] for edge in context.edges])
+    place = {number: position for position, number in enumerate(order)}
+    first: dict[str, int] = {}
+    for number, task in assigned.group_of.items():
+        first[task] = min(first.get(task, len(order)), place[number])
+    consumers: dict[int, list[int]] = {}
+    for earlier, later, _ in context.edges:
+        consumers.setdefault(earlier, []).append(later)
+    for number in reversed(order):
+        if number in assigned.group_of or number in assigned.in_doubt:
+            continue
+        tasks = {
+            assigned.group_of[each]
+            for each in consumers.get(number, ())
+            if each in assigned.group_of
+        }
+        if tasks:
+            assigned.group_of[number] = min(tasks, key=lambda task: (first[task], task))
+    # What nobody needs, such as a saver, may belong to something that somebody does.
+    task_of_block = {
+        context.nodes[number].block: task for number, task in sorted(assigned.group_of.items())
+    }
+    for number in order:
+        block = context.nodes[number].block
+        if number not in assigned.group_of and block is not None and block in task_of_block:
+            assigned.group_of[number] = task_of_block[block]
 
 
 def _items(nodes: Iterable[Node]) -> dict[str, list[int]]:

@@ -16,7 +16,7 @@ Status = Literal[
 ]
 
 
-Verdict = Literal["missing", "unchanged", "stale", "edited", "foreign", "owned"]
+Verdict = Literal["missing", "unchanged", "stale", "conflict", "edited", "foreign", "owned"]
 
 
 Progress = Callable[[int, int], None]

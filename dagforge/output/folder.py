@@ -56,6 +56,17 @@ class Found:
         """Return what its source means, None when it is not valid Python."""
         return program_of(self.data)
 
+    def is_in_conflict(self, program: Program | None) -> bool:
+        """Say whether git could not merge it, and nobody has put it together since.
+
+        Both versions are committed then: nothing is lost with it.
+        """
+        if program is not None:
+            return False
+        lines = iter(self.text.splitlines())
+        marks = ("<<<<<<< ", "=======", ">>>>>>> ")
+        return all(any(line.startswith(mark) for line in lines) for mark in marks)
+
     def is_edited(self, program: Program | None) -> bool:
         """Say whether its tree or its header's fields are not those it was written with."""
         return is_edited(self.header, program)

@@ -35,18 +35,42 @@ def ask_git(folder: Path, *arguments: str) -> set[str] | None:
     """Return the paths that git lists, None when it fails."""
     import subprocess
 
+    try:
+        result = run_git(folder, *arguments, seconds=_GIT_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {os.fsdecode(path) for path in result.split(b"\0") if path}
+
+
+def run_git(
+    folder: Path,
+    *arguments: str,
+    seconds: float | None = None,
+    **variables: str,
+) -> bytes:
+    """Return what git prints; it takes no locks and asks for nothing.
+
+    Args:
+        folder: where it works.
+        arguments: of git.
+        seconds: how long it may take.
+        variables: of its environment.
+
+    Raises:
+        OSError: there is no git.
+        subprocess.SubprocessError: it failed, or took too long.
+    """
+    import subprocess
+
     # A hook's environment names its repository by paths that hold in its own folder only.
     repository = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
     environment = {name: os.environ[name] for name in os.environ if name not in repository}
-    try:
-        result = subprocess.run(
-            ["git", "--literal-pathspecs", "-C", str(folder), *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_GIT_SECONDS,
-            check=True,
-            env=environment | {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {os.fsdecode(path) for path in result.stdout.split(b"\0") if path}
+    own = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", **variables}
+    return subprocess.run(
+        ["git", "--literal-pathspecs", "-C", str(folder), *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=seconds,
+        check=True,
+        env=environment | own,
+    ).stdout

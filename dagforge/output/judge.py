@@ -86,7 +86,7 @@ def judge(
 ) -> Fate:
     """Compare a file that should be with the one that is there.
 
-    `stale` and `missing` are free to be written; `edited`, `foreign` and `owned` are not.
+    `stale`, `conflict` and `missing` are free to be written, the others are not.
     """
     if found is None:
         return Fate(file, real, found, "missing")
@@ -110,6 +110,8 @@ def verdict_on(
     theirs, wanted = found.header.manifest, read_manifest(file.text)
     if theirs is not None and not _may_replace(file, theirs, files, mode):
         return "owned"
+    if found.is_in_conflict(program):
+        return "conflict"
     is_wanted = (
         program is not None
         and wanted is not None
@@ -199,17 +201,20 @@ def find_left_overs(
 
 def find_rivals(fates: Sequence[Fate], beside: Sequence[Found]) -> list[Rival]:
     """Return files that somebody else made, with a DAG in them that a file of ours has too."""
+    written = {fate.real for fate in fates}
+    by_others = [each for each in beside if each.header is None and each.real not in written]
+    if not by_others:
+        # Most folders hold nothing else, and looking through all that was made takes its time.
+        return []
     file_of = {
         match[1]: fate.file
         for fate in fates
         for match in _DAG.finditer(fate.file.text)
         if fate.verdict not in ("foreign", "owned")
     }
-    written = {fate.real for fate in fates}
     return [
         Rival(found.path, dag_id, file_of[dag_id])
-        for found in beside
-        if found.header is None and found.real not in written
+        for found in by_others
         for dag_id in dict.fromkeys(match[1] for match in _DAG.finditer(found.text))
         if dag_id in file_of
     ]

@@ -37,6 +37,8 @@ def objections(
             yield problem
             if problem.severity == "error":
                 continue
+        elif fate.verdict == "conflict" and not mode.check:
+            yield _in_conflict(at)
         elif fate.verdict == "edited" and not mode.check:
             real = fate.real.relative_to(folder.real).as_posix()
             yield edited_problem(fate.file, at, real in held, mode)
@@ -99,6 +101,12 @@ def _owned(
         at,
         "choose another dag_id (--dag-id) or --output-dir, or replace it with --force",
     )
+
+
+def _in_conflict(at: SourceLocation) -> Problem:
+    message = "git could not merge this file, and it is made again"
+    fix = f"merged are its definition and settings; `git add {at.file}`"
+    return Problem("merge-conflict", message, at, fix, "warning")
 
 
 def named_owner(word: str, value: str | None) -> str:
@@ -164,6 +172,9 @@ def stale_problems(
         if fate.verdict == "missing":
             message = f"this file of pipeline '{ours.pipeline}' is missing"
             problems.append(Problem("missing-file", message, at, run))
+        elif fate.verdict == "conflict":
+            message = "git could not merge this file"
+            problems.append(Problem("merge-conflict", message, at, run))
         elif fate.verdict == "edited":
             fix = f"make the change in {ours.source}, its settings or a template; then {run}"
             problems.append(Problem("edited-file", "this file was edited by hand", at, fix))

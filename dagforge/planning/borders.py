@@ -41,17 +41,17 @@ def kept_at_borders(
     writers = {
         dataset: node for node in pipeline.nodes if is_kedro(node) for dataset in node.outputs
     }
-    crossing = {dataset: link for link in links for dataset in link.datasets if dataset in writers}
-    if not crossing:
-        return ()
-    _warn_versioned(pipeline, crossing, problems)
     mode = settings.for_dag().get(SETTING, REFUSE)
-    lost = sorted(name for name in crossing if _in_memory(pipeline, name))
+    if mode != ALLOW:
+        _refuse_absent(pipeline, problems)
+    crossing = {dataset: link for link in links for dataset in link.datasets if dataset in writers}
+    _warn_versioned(pipeline, crossing, problems)
+    lost = [name for name in writers if name in crossing and _in_memory(pipeline, name)]
     if not lost or mode == ALLOW:
         return ()
     if mode == FIX:
         _check_declared(pipeline, lost, problems)
-        return tuple(lost)
+        return tuple(sorted(lost))
     _refuse(pipeline, [crossing[name] for name in lost], lost, writers, problems)
     return ()
 
@@ -59,6 +59,24 @@ def kept_at_borders(
 def _in_memory(pipeline: Pipeline, name: str) -> bool:
     dataset = pipeline.datasets.get(name)
     return dataset is None or not dataset.persisted
+
+
+def _refuse_absent(pipeline: Pipeline, problems: Problems) -> None:
+    """Refuse what nodes read from a memory into which no node puts it."""
+    written = {dataset for node in pipeline.nodes for dataset in node.outputs}
+    for node in pipeline.nodes:
+        for number, name in enumerate(node.inputs):
+            dataset = pipeline.datasets.get(name)
+            if not is_kedro(node) or name in written or dataset is None or dataset.persisted:
+                continue
+            problems.error(
+                "memory-border",
+                f"node '{node.name}' reads '{name}' from memory, where no node of "
+                f"'{pipeline.name}' puts it",
+                node.origin / "inputs" / number,
+                fix=f"give it a place in the catalog ({dataset.origin.location(key=True)}); or, "
+                f"where a hook puts it there, set `{SETTING}: {ALLOW}`",
+            )
 
 
 def _refuse(

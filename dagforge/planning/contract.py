@@ -26,8 +26,13 @@ def contract(nodes: Sequence[Node], pipeline: Pipeline) -> str:
 
     Where the first differs a task must not run; the second only tells that something changed.
     """
-    names = [[node.name, node.inputs, node.outputs] for node in nodes]
-    return f"{_hash(names)}-{_hash([_how(node, pipeline) for node in nodes])}"
+    names = [(node.name, node.inputs, node.outputs) for node in nodes]
+    return f"{hash_of_names(names)}-{_hash([_how(node, pipeline) for node in nodes])}"
+
+
+def hash_of_names(nodes: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> str:
+    """Return the first hash of a contract: of each node's name, inputs and outputs."""
+    return _hash(nodes)
 
 
 def _how(node: Node, pipeline: Pipeline) -> list[Any]:

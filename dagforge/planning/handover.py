@@ -53,7 +53,7 @@ def check_handover(
     for link in links:
         for name in (link.upstream, link.downstream):
             borders.setdefault(name, set()).update(link.datasets)
-    if not apart or not borders:
+    if not apart:
         return
     writers = {dataset: node for node in pipeline.nodes for dataset in node.outputs}
     of_functions = {dataset for dataset, node in writers.items() if _is_function(node)}
@@ -64,12 +64,20 @@ def check_handover(
         for task, names in handed
     ]
     _check_store(pipeline, stored, writers, settings, problems)
-    _check_paths(pipeline, handed, problems)
+    _check_paths(pipeline, handed, "hand over", problems)
+    # Results that only people read. DagForge's own functions can leave theirs in the store.
+    read = {dataset for node in pipeline.nodes for dataset in node.inputs}
+    at_end = [(task, sorted(_outputs_of_kedro(task.group) - read)) for task in apart]
+    _check_paths(pipeline, at_end, "write", problems)
 
 
 def is_kedro(node: Node) -> bool:
     """Say whether Kedro runs a node, and handles what it reads and writes."""
     return isinstance(node.action, Work) and node.action.runner == KEDRO
+
+
+def _outputs_of_kedro(group: NodeGroup) -> set[str]:
+    return {dataset for node in group.nodes if is_kedro(node) for dataset in node.outputs}
 
 
 def _is_function(node: Node) -> bool:
@@ -115,7 +123,10 @@ def _check_store(
 
 
 def _check_paths(
-    pipeline: Pipeline, handed: Sequence[tuple[Apart, Sequence[str]]], problems: Problems
+    pipeline: Pipeline,
+    handed: Sequence[tuple[Apart, Sequence[str]]],
+    verb: str,
+    problems: Problems,
 ) -> None:
     """Warn of a dataset whose path in the catalog is on a pod's own disk."""
     near = sorted(
@@ -133,7 +144,7 @@ def _check_paths(
         problems.warn(
             Problem(
                 "local-path",
-                f"tasks of '{pipeline.name}' hand over '{near[0]}'{more} at {dataset.uri} and run "
+                f"tasks of '{pipeline.name}' {verb} '{near[0]}'{more} at {dataset.uri} and run "
                 "in pods, each with a disk of its own",
                 dataset.origin,
                 fix="give it a URL such as s3://bucket/path, or mount a volume (`volumes`)",

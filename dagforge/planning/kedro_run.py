@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dagforge.errors import Problem
 from dagforge.ir import NodeGroup, Work
 from dagforge.planning.handover import STORE, is_kedro, store_of
-from dagforge.planning.planner import Planner
+from dagforge.planning.planner import Planner, tag_prefixes
 from dagforge.planning.variables import CONTRACT, RUN_ID, STRUCTURE, TASK
 from dagforge.resolve import Layer
 from dagforge.values import Literal, Model, RunText, RunValue
@@ -30,6 +31,26 @@ Word = str | Literal | RunValue | RunText
 def starts_kedro(group: NodeGroup, data: Mapping[str, Any], *, own_machine: bool) -> bool:
     """Say whether a task starts Kedro by a command; in a worker DagForge does, in its process."""
     return is_kedro(group.nodes[0]) and (own_machine or data["entrypoint"] != _DAGFORGE)
+
+
+def warn_of_colons(planner: Planner) -> None:
+    """Warn of beginnings of tags that no tag of Kedro can have: since 0.19 it refuses colons."""
+    if not any(is_kedro(node) for node in planner.pipeline.nodes):
+        return
+    data, layers = planner.settings.for_dag(), planner.settings.dag_layers
+    for name in ("grouping_prefix", "resources_tag_prefix"):
+        prefixes = tag_prefixes(data, name)
+        if all(":" in prefix for prefix in prefixes):
+            better = prefixes[0].replace(":", ".")
+            planner.problems.warn(
+                Problem(
+                    "kedro-tag",
+                    f"no node has a tag that begins with '{prefixes[0]}': since 0.19 a tag of "
+                    "Kedro has no colon",
+                    planner.settings.place((name,), layers),
+                    fix=f"write '{better}' here and in the tags, such as {better}NAME",
+                )
+            )
 
 
 def quiet_layer(planner: Planner, kind: str) -> Layer | None:
@@ -94,20 +115,26 @@ def _pipeline_option(planner: Planner, group: NodeGroup, data: Mapping[str, Any]
     return "--pipeline"
 
 
-def _parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
-    """Return what follows `--params`; None where a run has no parameters of its own."""
+def own_parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
+    """Return the `runtime_params` of a task as one word; None where it has none."""
     given = ",".join(
         f"{name}={text}" for name, text in _texts(planner, data.get("runtime_params") or {})
     )
+    return RunText(given) if given else None
+
+
+def _parameters(planner: Planner, data: Mapping[str, Any]) -> RunText | None:
+    """Return what follows `--params`; None where a run has no parameters of its own."""
+    given = own_parameters(planner, data)
     if not planner.kept:
-        return RunText(given) if given else None
+        return given
     before = f"{RUN_PARAMETER}={_base_of_runs(planner, data)}/{planner.run_path}/r-"
-    return RunText(before, RunValue("run_id"), f",{given}" if given else "")
+    return RunText(before, RunValue("run_id"), f",{given.before}" if given else "")
 
 
 def _base_of_runs(planner: Planner, data: Mapping[str, Any]) -> str:
     """Return where the folders of all runs are, as the catalog is told."""
-    url = store_of(data)
+    url = _store(data)
     if url is ... and planner.once("unknown"):
         planner.problems.error(
             "local-store",
@@ -125,6 +152,18 @@ def _base_of_runs(planner: Planner, data: Mapping[str, Any]) -> str:
             fix="give the store another name",
         )
     return url.rstrip("/")
+
+
+def _store(data: Mapping[str, Any]) -> Any:
+    """Return the store of a task as `store_of`, but what `store_url` says where that is set.
+
+    It becomes a variable of the pod's own, before which the variables of a whole secret or config
+    map give way; only one of the same name does not.
+    """
+    named = {secret.get("deploy_target") for secret in data.get("secrets") or ()}
+    if data.get("store_url") and STORE not in {*named, *(data.get("env_vars") or {})}:
+        return data["store_url"]
+    return store_of(data)
 
 
 def _texts(
@@ -184,7 +223,7 @@ def with_task_variables(
     contract: str,
 ) -> Mapping[str, Any]:
     """Return the arguments of a pod with what its records need, where there is a store for them."""
-    if store_of(data) is None or "env_vars" not in arguments:
+    if _store(data) is None or "env_vars" not in arguments:
         return arguments
     variables: dict[str, Any] = {
         TASK: f"{planner.dag_path}/{task_id}",

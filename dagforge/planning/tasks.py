@@ -14,8 +14,10 @@ from dagforge.errors import (
 from dagforge.frozen import frozen
 from dagforge.ir import Node, NodeGroup, Operator, Work
 from dagforge.planning.contract import contract
+from dagforge.planning.handover import is_kedro
 from dagforge.planning.kedro_run import (
     command_words,
+    own_parameters,
     pipelines_of,
     quiet_layer,
     starts_kedro,
@@ -37,7 +39,7 @@ from dagforge.settings.convert import (
     templated_value,
 )
 from dagforge.settings.schema import describe, untold
-from dagforge.values import RunValue
+from dagforge.values import RunText, RunValue
 
 OPERATOR = "operator"
 
@@ -56,7 +58,7 @@ AIRFLOW_TEMPLATE = re.compile(
 )
 
 
-Word = str | RunValue
+Word = str | RunText | RunValue
 RUN_ID = RunValue("run_id")
 
 
@@ -320,14 +322,6 @@ def _operator_arguments(
 ) -> Mapping[str, Any]:
     node = group.nodes[0]
     at = node.origin / "operator" / "arguments"
-    if "." not in action.path and action.path not in planner.target.imports:
-        planner.problems.error(
-            "bad-import",
-            f"'{action.path}' is no operator that DagForge knows by its short name",
-            node.origin / "operator" / "type",
-            fix="write its import path, such as "
-            "airflow.providers.amazon.aws.operators.s3.S3ListOperator",
-        )
     if "task_id" in action.arguments:
         planner.problems.error(
             "wrong-value",
@@ -417,6 +411,10 @@ def _command(
         words += ["--project", data["project_dir"]]
     if env is not None:
         words += ["--env", env]
+    if is_kedro(group.nodes[0]):
+        own = own_parameters(planner, data)
+        words += [] if own is None else ["--params", own]
+        words += ["--conf", data["conf_source"]] if data.get("conf_source") else []
     parameters = value_for(planner, group.nodes, native=context.native, expanded=expands)
     if parameters is not None:
         words += ["--params", parameters]

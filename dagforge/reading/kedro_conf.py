@@ -21,6 +21,8 @@ from dagforge.reading.scalars import kind_of
 
 # What kedro-airflow reads, where the project's settings say nothing else.
 _PATTERNS = {"airflow": ["airflow*", "airflow/**"]}
+# What `kedro run --params` may be needed for; a setting of a DAG must be known before.
+_OF_RUNS = ("catalog", "parameters")
 _SUFFIXES = (".yml", ".yaml", ".json")
 OVERLAY = "catalog_dagforge.yml"
 """A file of the catalog that DagForge writes itself, with what it keeps between tasks."""
@@ -59,7 +61,7 @@ class KedroConf:
     def values(self, family: str) -> dict[str, Any]:
         """Return the entries of a family of files, merged and resolved, without Kedro's `_` keys.
 
-        A parameter that only a run knows is `<its name>`.
+        In a catalog and in parameters, what only a run knows is `<its name>`.
 
         Raises:
             LoadError: Kedro cannot read them.
@@ -87,17 +89,27 @@ class KedroConf:
         """
         problems = Problems()
         by_file: dict[int, dict[str, Any]] = {}
-        files = self.files(family)
-        for name, value in self.values(family).items():
-            number = self._number_of(family, name)
-            at = EntryPlace(self, family, name)
-            by_file.setdefault(number, {})[name] = _plain(value, Origin(at), problems)
+        values, files = self.values(family), self.files(family)
+        is_soft = self._is_soft(family)
+        for name, value in values.items():
+            plain = _plain(value, Origin(EntryPlace(self, family, name)), problems)
+            having = [number for number, file in enumerate(files) if file.has(name)]
+            shares = {having[-1] if having else -1: plain}
+            if is_soft and having:
+                shares = _shares(plain, [(number, files[number].entry(name)) for number in having])
+            for number, share in shares.items():
+                by_file.setdefault(number, {})[name] = share
         problems.raise_errors(LoadError)
         documents = []
         for number in sorted(by_file):
             file = files[number] if number >= 0 else _File.missing(self._shown(self.folder))
             documents.append((file.document(by_file[number]), file.layer))
         return tuple(documents)
+
+    def _is_soft(self, family: str) -> bool:
+        """Say whether an environment is merged key by key, not section by section."""
+        strategies = getattr(self._loader(family, {}), "merge_strategy", None) or {}
+        return strategies.get(family) == "soft"
 
     def files(self, family: str) -> list[_File]:
         """Return the files of a family, base first, sorted by path."""
@@ -130,7 +142,8 @@ class KedroConf:
             found = self._try(family, unknown)
             while isinstance(found, Exception):
                 missing = _RUNTIME_PARAMETER.search(str(found))
-                if missing is None or not _add(unknown, missing["name"]):
+                is_of_run = missing is not None and family in _OF_RUNS
+                if missing is None or not is_of_run or not _add(unknown, missing["name"]):
                     raise LoadError(self._problems(family, found)) from found
                 found = self._try(family, unknown)
         return found
@@ -141,10 +154,11 @@ class KedroConf:
 
         try:
             return dict(self._loader(family, unknown)[family])
-        except (MissingConfigException, KeyError):
+        except MissingConfigException:
             return {}
         except Exception as error:
-            return error
+            is_unknown = isinstance(error, KeyError) and "No config patterns" in str(error)
+            return {} if is_unknown else error
 
     def _loader(self, family: str, unknown: Mapping[str, Any]) -> Any:
         """Return a config loader of the project's; the same one while every parameter is known."""
@@ -169,7 +183,8 @@ class KedroConf:
 
     def _problems(self, family: str, error: Exception) -> list[Problem]:
         """Return what is wrong with the files of a family that Kedro cannot read."""
-        own = [problem for file in self.files(family) for problem in file.problems]
+        files = (*self.files(family), *self.files("globals"))
+        own = [problem for file in files for problem in file.problems]
         if own:
             return own
         problems = Problems()
@@ -254,6 +269,10 @@ class _File:
         pattern = rf"(?m)^[\"']?{re.escape(name)}[\"']?\s*:"
         return re.search(pattern, self.source.decode(errors="replace")) is not None
 
+    def entry(self, name: str) -> Any:
+        """Return an entry as the file has it; None where only Kedro can read the file."""
+        return self.raw.data[name] if self.raw is not None else None
+
     def document(self, data: Any) -> Document:
         """Return the file with values that were resolved; their places are those of the text."""
         if self.raw is None:
@@ -302,6 +321,23 @@ class EntryPlace:
         if file.raw is None:
             return SourceLocation(file.shown)
         return file.raw.locate((self.name, *path), key=key)
+
+
+def _shares(value: Any, holders: list[tuple[int, Any]]) -> dict[int, Any]:
+    """Return the parts of a merged value by the file that each comes from.
+
+    Args:
+        value: as it is after merging.
+        holders: the files that have a value here, low to high, with what they have.
+    """
+    if not isinstance(value, dict) or not all(isinstance(raw, dict) for _, raw in holders):
+        return {holders[-1][0]: value}
+    shares: dict[int, Any] = {}
+    for key, inner in value.items():
+        having = [(number, raw[key]) for number, raw in holders if key in raw] or holders[-1:]
+        for number, share in _shares(inner, having).items():
+            shares.setdefault(number, {})[key] = share
+    return shares
 
 
 def _add(parameters: dict[str, Any], name: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ def recorded_places(source: Path) -> Iterator[None]:
     from kedro.pipeline.node import Node
     from kedro.pipeline.pipeline import Pipeline
 
-    own, kedro = f"{source}/", f"{Path(sys.modules['kedro'].__file__ or '').parent}/"
+    kedro_module = sys.modules["kedro"].__file__ or ""
+    own, kedro = f"{source}{os.sep}", f"{Path(kedro_module).parent}{os.sep}"
     make_node, copy_node, make_pipeline = Node.__init__, Node._copy, Pipeline.__init__
 
     def place() -> Line | None:
@@ -90,7 +92,8 @@ class CallPlace:
         path: of the file.
         line: where the call begins; None for the file as a whole.
         name: of what is made.
-        parts: what the call says, by argument: the texts that `locate` is asked for by number.
+        parts: what the call of a node says, by argument: the texts that `locate` is asked for by
+            number; empty for a pipeline.
     """
 
     file: str
@@ -109,7 +112,7 @@ class CallPlace:
         del key
         if self.line is None:
             return SourceLocation(self.file)
-        call = _call_at(self.path, self.line)
+        call = _call_at(self.path, self.line, self.name if self.parts else None)
         if call is None:
             return SourceLocation(self.file, self.line)
         found: ast.expr = call
@@ -151,22 +154,30 @@ def _text_in(expression: ast.expr, text: str | None) -> ast.expr | None:
 
 def _column(path: Path, expression: ast.expr) -> int:
     """Return the column from 1, in characters; Python counts bytes."""
-    line = _lines(path)[expression.lineno - 1].encode()
+    line = _read(path).lines[expression.lineno - 1].encode()
     return len(line[: expression.col_offset].decode(errors="replace")) + 1
 
 
-def _call_at(path: Path, line: int) -> ast.Call | None:
-    """Return the call of a line: one that begins there, else the shortest one around it."""
-    calls = _calls(path)
-    beginning = [call for call in calls if call.lineno == line]
-    around = [call for call in calls if call.lineno <= line <= (call.end_lineno or line)]
-    size = lambda call: ((call.end_lineno or 0) - call.lineno, call.col_offset)  # noqa: E731
-    named = [call for call in beginning if _is_node(call)]
-    return (
-        min(named, key=size, default=None)
-        or min(beginning, key=lambda call: call.col_offset, default=None)
-        or min(around, key=size, default=None)
+def _call_at(path: Path, line: int, node: str | None) -> ast.Call | None:
+    """Return the call that makes something: of several on its line, or around it, the likeliest.
+
+    For a node that is a call of `node` by its name, then any of `node`, one that begins on the
+    line, the innermost; for a pipeline the first one of the line.
+    """
+
+    def rank(call: ast.Call) -> tuple[bool, bool, bool, int, int]:
+        begins = call.lineno == line
+        if node is None:
+            return not begins, False, False, 0, call.col_offset
+        given = _argument(call, "name") if _is_node(call) else None
+        is_named = given is not None and _text_in(given, node) is not None
+        size = (call.end_lineno or call.lineno) - call.lineno
+        return not is_named, not _is_node(call), not begins, size, -call.col_offset
+
+    around = (
+        call for call in _read(path).calls if call.lineno <= line <= (call.end_lineno or line)
     )
+    return min(around, key=rank, default=None)
 
 
 def _is_node(call: ast.Call) -> bool:
@@ -174,15 +185,25 @@ def _is_node(call: ast.Call) -> bool:
     return name in ("node", "Node")
 
 
-@lru_cache(maxsize=64)
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file of the user's, and the calls in it."""
+
+    lines: list[str]
+    calls: list[ast.Call]
 
 
-@lru_cache(maxsize=64)
-def _calls(path: Path) -> list[ast.Call]:
+def _read(path: Path) -> _Source:
+    """Return a file, read again when it has changed; nothing where it cannot be read."""
     try:
-        tree = ast.parse("\n".join(_lines(path)))
+        return _parsed(path, path.stat().st_mtime_ns)
     except (OSError, SyntaxError, ValueError):
-        return []
-    return [part for part in ast.walk(tree) if isinstance(part, ast.Call)]
+        return _Source([], [])
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, changed: int) -> _Source:
+    del changed
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    tree = ast.parse("\n".join(lines))
+    return _Source(lines, [part for part in ast.walk(tree) if isinstance(part, ast.Call)])

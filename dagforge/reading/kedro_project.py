@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 _LOGGING = Path(__file__).with_name("kedro_logging.yml")
 _LOGGING_VARIABLE = "KEDRO_LOGGING_CONFIG"
 _LINES_SHOWN = 6
+_WRONG_TAG = re.compile(r"'(?P<tag>.+)' is not a valid node tag")
 # What `find_pipelines` of Kedro warns of instead of failing: the pipelines would just be missing.
 _LOST_MODULE = "An error occurred while importing the '"
-_LOST_PIPELINE = "Nothing defined therein will be returned by 'find_pipelines'"
+_LOST_PIPELINE = "defined therein will be returned by 'find_pipelines'"
 
 
 @dataclass(eq=False)
@@ -42,11 +44,13 @@ class KedroProject:
     Attributes:
         root: the project's folder.
         source: folder of its package.
+        state: of the package's files, when the project was opened.
     """
 
     root: Path
     facts: KedroFacts
     source: Path
+    state: frozenset[tuple[str, int, int]]
     _registered: tuple[Mapping[str, Any], tuple[Problem, ...]] | None = field(
         default=None, init=False
     )
@@ -96,7 +100,8 @@ class KedroProject:
             with self._user_code("its pipelines"):
                 found = dict(pipelines.items())
         problems = Problems()
-        for message in told:
+        # Kedro looks for modules in the order of the file system.
+        for message in sorted(told):
             self._check_lost(message, problems)
         return found, tuple(problems.found)
 
@@ -112,9 +117,12 @@ class KedroProject:
                 problems.extend(error.problems)
                 return
         if _LOST_PIPELINE in message:
-            first = message.partition("\n")[0].rstrip(".")
-            at = SourceLocation(_shown(self.source, self.root))
-            problems.warn(Problem("kedro-pipelines", f"Kedro leaves something out: {first}", at))
+            says = message.partition("\n")[0].rstrip(".")
+            named = re.search(r"'(?P<name>[\w.]+)' module", says)
+            lost = sys.modules.get(named["name"] if named is not None else "")
+            file = Path(getattr(lost, "__file__", None) or self.source)
+            at = SourceLocation(_shown(file, self.root))
+            problems.warn(Problem("kedro-pipelines", f"Kedro leaves something out: {says}", at))
 
     @contextlib.contextmanager
     def _user_code(self, what: str) -> Iterator[None]:
@@ -148,6 +156,9 @@ class KedroProject:
         return Problem("import-failed", "\n".join(lines), at, self._fix_for(cause))
 
     def _fix_for(self, error: BaseException) -> str | None:
+        tag = _WRONG_TAG.search(str(error))
+        if tag is not None and ":" in tag["tag"]:
+            return f"write '{tag['tag'].replace(':', '.')}': since 0.19 a tag of Kedro has no colon"
         if not isinstance(error, ModuleNotFoundError) or not error.name:
             return None
         missing = error.name.partition(".")[0]
@@ -177,9 +188,10 @@ def open_project(root: Path, facts: KedroFacts) -> KedroProject:
     """
     global _open
     root = root.resolve()
-    if _open is not None and (_open.root, _open.facts.package) == (root, facts.package):
-        return _open
     if _open is not None:
+        same = (_open.root, _open.facts) == (root, facts) and _open.state == _state(_open.source)
+        if same:
+            return _open
         _forget(_is_below(_open.source))
         _open = None
     _check_installed(facts)
@@ -187,7 +199,7 @@ def open_project(root: Path, facts: KedroFacts) -> KedroProject:
     _check_source(root, source, facts)
     package = facts.package.partition(".")[0]
     _forget(lambda name, path: name.partition(".")[0] == package and source not in path.parents)
-    opened = KedroProject(root, facts, source)
+    opened = KedroProject(root, facts, source, _state(source))
     with silence():
         from kedro.framework import startup
 
@@ -202,6 +214,12 @@ def open_project(root: Path, facts: KedroFacts) -> KedroProject:
             opened.conf_source, opened.environments()  # read now, while it is quiet
     _open = opened
     return opened
+
+
+def _state(source: Path) -> frozenset[tuple[str, int, int]]:
+    """Return what tells whether the code of a project is still that which was imported."""
+    found = ((str(path), path.stat()) for path in source.rglob("*.py"))
+    return frozenset((path, status.st_mtime_ns, status.st_size) for path, status in found)
 
 
 def _check_installed(facts: KedroFacts) -> None:
@@ -225,9 +243,8 @@ def _check_installed(facts: KedroFacts) -> None:
 
 
 def _check_source(root: Path, source: Path, facts: KedroFacts) -> None:
-    shown = _shown(source, root)
     if not source.is_relative_to(root):
-        message = f"the folder of the package, {shown}, is outside the project"
+        message = f"the folder of the package, {facts.source.as_posix()}, is outside the project"
         raise LoadError.of("kedro-project", message, at=facts.table / "source_dir")
     package = source / facts.package.replace(".", "/")
     if not package.is_dir():

@@ -93,17 +93,37 @@ class Project:
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
+    @property
+    def package(self) -> str:
+        """Import name of the project's package, as far as it is known."""
+        return self.kedro.package if self.kedro is not None else self.name.replace("-", "_")
+
     def origin(self, key: str) -> Origin | None:
         """Return where the value of `key` is; None without a file."""
         return self.table / key if self.table is not None else None
 
 
-def read_project(root: Path, *, version: str | None = None) -> Project:
+_TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
+
+
+def holds_project(folder: Path) -> bool:
+    """Say whether a folder is that of a project."""
+    if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
+        return True
+    pyproject = folder / "pyproject.toml"
+    try:
+        return pyproject.is_file() and _TABLES.search(pyproject.read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def read_project(root: Path, *, version: str | None = None, any_version: bool = False) -> Project:
     """Return the facts of the project in `root`, the defaults where there is no file.
 
     Args:
         root: a folder; those above it are not searched.
         version: DagForge's own, to compare with `required-version`; None for the installed one.
+        any_version: take one that wants another DagForge, where nothing will be written.
 
     Raises:
         LoadError: a file cannot be read, both files have the facts, this version is not the
@@ -139,7 +159,8 @@ def read_project(root: Path, *, version: str | None = None) -> Project:
     if not tables:
         return Project(root, default_name, kedro=kedro)
     origin, facts = tables[0]
-    check_version(facts.get("required-version"), origin, version)
+    if not any_version:
+        check_version(facts.get("required-version"), origin, version)
     return replace(_project(root, default_name, facts, origin), kedro=kedro)
 
 
@@ -158,10 +179,13 @@ def _read_kedro(pyproject: TomlDocument) -> KedroFacts | None:
     good: dict[str, str] = {"source_dir": "src"}
     for key in _KEDRO_KEYS:
         value = facts.get(key, good.get(key))
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and (value.strip() or key == "source_dir"):
             good[key] = value
         elif key in facts:
-            message = f"'{key}' of [tool.kedro] is {kind_of(value)}, not text"
+            is_empty = isinstance(value, str)
+            message = (
+                f"'{key}' of [tool.kedro] is {'empty' if is_empty else kind_of(value)}, not text"
+            )
             problems.error("kedro-project", message, table / key)
         else:
             problems.error("kedro-project", f"[tool.kedro] has no '{key}'", table)

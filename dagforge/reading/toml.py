@@ -19,17 +19,16 @@ from dagforge.errors import Path as KeyPath
 Spots = dict[KeyPath, tuple[int, int]]
 """Offsets of the name in front of a value, and of the value, by path."""
 
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_SPACE = re.compile(r"[ \t]*")
-_STRING = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})|'
-    + r"'''.*?'''(?:'{0,2})|"
-    + r'"(?:[^"\\]|\\.)*"|'
-    + r"'[^']*'",
-    re.DOTALL,
+_BLANK = r"(?:[ \t\r\n]|#[^\n]*)*"
+_SPACE = r"[ \t]*"
+_STRING = (
+    r'(?s:"""(?:[^\\]|\\.)*?"""(?:"{0,2})|'
+    r"'''.*?'''(?:'{0,2})|"
+    r'"(?:[^"\\]|\\.)*"|'
+    r"'[^']*')"
 )
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_OTHER = re.compile(r"[^,\]}#\r\n]*")
+_BARE_KEY = r"[A-Za-z0-9_-]+"
+_OTHER = r"[^,\]}#\r\n]*"
 
 
 @dataclass(slots=True, eq=False)
@@ -138,10 +137,14 @@ class _Finder:
             else:
                 self._pair(table)
 
-    def _skip(self, pattern: re.Pattern[str]) -> None:
-        match = pattern.match(self.text, self.position)
+    def _skip(self, pattern: str) -> None:
+        match = self._match(pattern)
         if match is not None:
             self.position = match.end()
+
+    def _match(self, pattern: str) -> re.Match[str] | None:
+        # Compiled when a place is first shown; most runs show none.
+        return re.compile(pattern).match(self.text, self.position)
 
     def _header(self) -> KeyPath:
         """Read `[a.b]` or `[[a.b]]`; return the path of the table that follows."""
@@ -172,7 +175,7 @@ class _Finder:
         while True:
             self._skip(_SPACE)
             begin = self.position
-            string = _STRING.match(self.text, begin)
+            string = self._match(_STRING)
             if string is not None:
                 self.position = string.end()
                 names.append((_text_of(string[0]), begin))
@@ -197,7 +200,7 @@ class _Finder:
 
     def _value(self, path: KeyPath, key: int) -> None:
         self.spots.setdefault(path, (key, self.position))
-        string = _STRING.match(self.text, self.position)
+        string = self._match(_STRING)
         first = self.text[self.position : self.position + 1]
         if string is not None:
             self.position = string.end()

@@ -13,6 +13,8 @@ from dagforge.errors import Problem, SourceLocation
 _NOT_ALLOWED = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 # libyaml's limit for a key on the line of its value.
 _LONGEST_KEY = 1024
+# The line that git puts before the first of two versions.
+CONFLICT = "<<<<<<< "
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
@@ -77,6 +79,7 @@ class _Explanation:
     def problem(self) -> Problem:
         """Return what the first rule that fits makes of the error."""
         for rule in (
+            self._conflict,
             self._long_key,
             self._tab,
             self._needs_quotes,
@@ -96,6 +99,15 @@ class _Explanation:
                 return found
         context = f" ({self.context})" if self.context else ""
         return self._at(self.row, self.column, f"{self.says}{context}")
+
+    def _conflict(self) -> Problem | None:
+        """Return the problem of a file that git could not merge: no line of it is a mistake."""
+        for row, line in enumerate(self.lines):
+            if line.startswith(CONFLICT):
+                message = "git could not merge this file: both versions stand here"
+                fix = "keep one of them, or both, and remove the lines <<<<<<<, ======= and >>>>>>>"
+                return self._at(row, 0, message, fix, code="merge-conflict")
+        return None
 
     def _quote(self, row: int, column: int, message: str, text: str) -> Problem:
         """Return a problem that quotes solve, with `text` in them."""

@@ -20,7 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagforge.conf import Conf
 from dagforge.errors import DagForgeError, Problem
+from dagforge.frontends import registry
+from dagforge.frontends.hamilton.nodes import EXTRA_OUTPUTS
 from dagforge.ir import Dataset, Node, Pipeline, Work, is_parameter
 from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError
 from dagforge.runtime.files import Files
@@ -31,11 +34,13 @@ from dagforge.runtime.functions import (
     outputs_of,
     stopped_by_signal,
 )
+from dagforge.runtime.hamilton import NodeFailed, Told, asked_for, is_hamilton, run_part
 from dagforge.runtime.inputs import (
     find_dataset,
     is_same_file,
     load_dataset,
     parameter,
+    parameter_or,
     save_dataset,
 )
 from dagforge.runtime.places import RunPlace
@@ -71,6 +76,7 @@ class TaskRun:
         structure: hash of the plan that the DAG was generated from; None when it has none.
         contract: hash of what the DAG expects of the task; None when it has none.
         warnings: what differs from that, to be recorded.
+        conf: of the project, which a runner with definitions of its own needs.
     """
 
     pipeline: Pipeline
@@ -85,6 +91,7 @@ class TaskRun:
     structure: str | None = None
     contract: str | None = None
     warnings: tuple[str, ...] = ()
+    conf: Conf | None = None
 
 
 def execute(task: TaskRun, say: Say) -> TaskRecord:
@@ -114,7 +121,7 @@ def execute(task: TaskRun, say: Say) -> TaskRecord:
             _run_nodes(attempt)
         except BaseException as error:
             if attempt.error is None:
-                attempt.error = _error_of(error)
+                attempt.error = error_of(error)
             _keep(attempt, error)
             raise
         failed = [
@@ -213,7 +220,7 @@ class _Attempt:
         )
 
 
-def _error_of(error: BaseException) -> dict[str, Any]:
+def error_of(error: BaseException) -> dict[str, Any]:
     """Return what a record says of an error that no function of the user raised."""
     name = type(error).__name__
     if isinstance(error, DagForgeError):
@@ -232,6 +239,9 @@ def _keep(attempt: _Attempt, error: BaseException) -> None:
 
 def _run_nodes(attempt: _Attempt) -> None:
     task = attempt.task
+    if is_hamilton(task.nodes[0]):
+        _run_hamilton(attempt)
+        return
     values: dict[str, Any] = {}
     inside = {dataset for node in task.nodes for dataset in node.outputs}
     kept = _kept_outputs(task)
@@ -257,6 +267,39 @@ def _run_nodes(attempt: _Attempt) -> None:
             if last_use.get(dataset, -1) > index:
                 values[dataset] = made[dataset]
             del made[dataset]
+
+
+def _run_hamilton(attempt: _Attempt) -> None:
+    """Run a task whose nodes Hamilton computes, all at once."""
+    task = attempt.task
+    assert task.conf is not None
+    nodes = {node.name: node for node in task.nodes}
+    asked = parameter_or(f"params:{EXTRA_OUTPUTS}", task.parameters, [])
+    # A saver runs when somebody asks for it; the others run always.
+    skipped = {
+        node.name
+        for node in task.nodes
+        if f"params:{EXTRA_OUTPUTS}" in node.inputs and node.name not in asked
+    }
+    mine = tuple(node for node in task.nodes if node.name not in skipped)
+    inside = {dataset for node in mine for dataset in node.outputs}
+    values: dict[str, Any] = {}
+    for node in mine:
+        for dataset in node.inputs:
+            if dataset not in values and dataset not in inside:
+                values[dataset] = _input(attempt, dataset)
+    pipelines = registry(task.conf)
+    wanted = _kept_outputs(dataclasses.replace(task, nodes=mine)) | asked_for(mine, pipelines)
+    told = Told(attempt.say, attempt.seconds, attempt.checks)
+    try:
+        made = run_part(mine, values, wanted, conf=task.conf, registry=pipelines, told=told)
+    except NodeFailed as failed:
+        node = nodes.get(failed.node, task.nodes[0])
+        raise _node_error(attempt, node, failed.error.failure) from failed
+    for node in mine:
+        for dataset in node.outputs:
+            if dataset in made:
+                _save(attempt, dataset, made.pop(dataset))
 
 
 def _is_command(node: Node) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kedro.framework.hooks import hook_impl
@@ -24,13 +24,20 @@ log = logging.getLogger(__name__)
 
 
 def _hook(method: F) -> F:
-    """Return a method as Kedro calls it: what goes wrong with a record never stops a run."""
+    """Return a method as Kedro calls it: what goes wrong with a record never stops a run.
+
+    That the image is not the one that the DAG was generated for does.
+    """
 
     @functools.wraps(method)
     def recording(self: RecordHooks, *args: Any, **kwargs: Any) -> None:
         try:
             method(self, *args, **kwargs)
         except Exception as error:
+            problems = getattr(error, "problems", ())
+            if any(problem.code == "image-differs" for problem in problems):
+                self.end(error)
+                raise
             log.warning("DagForge cannot record this task: %s", error)
             self.task = None
 
@@ -66,10 +73,12 @@ class RecordHooks:
         self.task = KedroTask.begin(os.environ, context.env, context.project_path)
 
     @_hook
-    def before_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
+    def before_pipeline_run(
+        self, run_params: Mapping[str, Any], pipeline: Any, catalog: Any
+    ) -> None:
         """Take the nodes that are to run, and the catalog that they use."""
         if self.task is not None:
-            self.task.take(pipeline.nodes, catalog)
+            self.task.take(pipeline.nodes, run_params.get("node_names"), catalog)
 
     @_hook
     def before_node_run(self, node: Any) -> None:
@@ -104,14 +113,18 @@ class RecordHooks:
     @_hook
     def after_pipeline_run(self) -> None:
         """Keep the record of a success."""
-        if self.task is not None:
-            self.task.end()
+        self.end()
 
     @_hook
     def on_pipeline_error(self, error: Exception) -> None:
         """Keep the record of a failure."""
-        if self.task is not None:
-            self.task.end(error)
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Keep the record of how the task ended, unless that was done."""
+        task, self.task = self.task, None
+        if task is not None:
+            task.end(error)
 
 
 hooks = RecordHooks()

@@ -62,11 +62,15 @@ def run_with_kedro(run: KedroRun) -> TaskRecord | None:
         RunError: Kedro failed.
     """
     with _variables(run):
+        from dagforge.runtime.kedro_hook import hooks
+
         session = _session(run)
         with session:
             try:
                 _run(session, run.nodes)
             except Exception as error:
+                # Kedro tells its hooks only of what goes wrong while it runs the nodes.
+                hooks.end(error)
                 raise _as_problem(run, error) from error
     return read_record(Files(run.store_url), run.place, run.task_id)
 

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dagforge.errors import UsageError
+from dagforge.errors import DagForgeError, UsageError
+from dagforge.frontends.kedro import plain_names
 from dagforge.ir import is_parameter
+from dagforge.planning.contract import hash_of_names, must_stop
 from dagforge.planning.variables import CONTRACT, RUN_ID, STRUCTURE, TASK
-from dagforge.runtime.execute import store_url_of
+from dagforge.runtime.errors import image_differs
+from dagforge.runtime.execute import error_of, store_url_of
 from dagforge.runtime.files import Files, checksum, stat_of
 from dagforge.runtime.formats import describe
 from dagforge.runtime.functions import code_hash, stopped_by_signal
@@ -99,12 +102,31 @@ class KedroTask:
         atexit.register(task.break_off)
         return task
 
-    def take(self, nodes: Sequence[Any], catalog: Any) -> None:
-        """Take the nodes that Kedro is going to run, in its order, and the catalog."""
+    def take(self, nodes: Sequence[Any], asked: Sequence[str] | None, catalog: Any) -> None:
+        """Take the nodes that Kedro is going to run, and the catalog.
+
+        Args:
+            nodes: of Kedro, in its order.
+            asked: their names as the task's command has them; None where it names none.
+            catalog: Kedro's own.
+
+        Raises:
+            RunError: they have other inputs or outputs than the DAG says.
+        """
         self.nodes = tuple(node.name for node in nodes)
         modules = (getattr(node.func, "__module__", None) for node in nodes)
         self.modules = frozenset(module for module in modules if module)
         self.catalog = catalog
+        if self.contract is None:
+            return
+        by_name = {node.name: node for node in nodes}
+        shapes = [
+            (name, plain_names(by_name[name].inputs), plain_names(by_name[name].outputs))
+            for name in asked or self.nodes
+        ]
+        found = hash_of_names(shapes)
+        if must_stop(self.contract, found):
+            raise image_differs(self.task_id, self.contract, found, shapes)
 
     def node_begins(self, name: str) -> None:
         """Look at the clock."""
@@ -155,8 +177,8 @@ class KedroTask:
         atexit.unregister(self.break_off)
         self.signals.close()
         if error is not None and self.error is None:
-            failure = failure_of(error)
-            self.error = dataclasses.asdict(failure)
+            own = isinstance(error, DagForgeError)
+            self.error = error_of(error) if own else dataclasses.asdict(failure_of(error))
         self.keep(SUCCESS if error is None else FAILED)
 
     def stop(self, error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
 from dagforge.planning.handover import is_kedro
 from dagforge.reading.kedro_project import speak
-from dagforge.runtime.errors import RunError
+from dagforge.runtime.errors import RunError, image_differs
 from dagforge.runtime.execute import Say, TaskRun, execute, store_url_of
 from dagforge.runtime.files import Files
 from dagforge.runtime.kedro_session import KedroRun, run_with_kedro
@@ -57,6 +58,8 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
     if len(parts) != 3 or not all(parts):
         raise UsageError.of("bad-task", f"--task {request.task!r} is not project/dag_id/task_id")
     project_name, dag_id, task_id = parts
+    # The command line does without; what the nodes' functions leave must be collected.
+    gc.enable()
     project = read_project(request.root)
     if project.kedro is not None:
         speak()
@@ -104,6 +107,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
         structure=request.structure,
         contract=request.contract,
         warnings=tuple(warnings),
+        conf=conf,
     )
     return execute(run, say)
 
@@ -155,17 +159,8 @@ def _check_contract(
     if found == request.contract:
         return []
     if must_stop(request.contract, found):
-        here = "\n".join(
-            f"  here, {node.name} reads {', '.join(node.inputs) or 'nothing'} and writes "
-            f"{', '.join(node.outputs) or 'nothing'}"
-            for node in nodes
-        )
-        raise RunError.of(
-            "image-differs",
-            f"task '{task_id}': its nodes have other inputs or outputs in this image than in the "
-            f"DAG (contract {request.contract}, here {found})\n{here}",
-            fix="deploy the image and the DAG that belong together, then clear the task",
-        )
+        shapes = [(node.name, node.inputs, node.outputs) for node in nodes]
+        raise image_differs(task_id, request.contract, found, shapes)
     return [
         f"task '{task_id}': functions or formats of its nodes differ from the DAG's "
         f"(contract {request.contract}, here {found})"

@@ -214,7 +214,7 @@ def proxy(store: str, *, google: bool = False) -> Iterator[Proxy]:
 
 def _object(path: str, query: str) -> str:
     """Return the name of the object that a URL is of; `?` and the query for a listing."""
-    match = re.match(r"/(?:storage/v1/b/[^/]+/o|bucket)/(.+)$", path)
+    match = re.match(r"/(?:storage/v1/b/[^/]+/o|(?:shop/)?bucket)/(.+)$", path)
     return unquote(match[1]) if match else f"?{query}"
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
+import os
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import fsspec
 import pytest
+from azure.storage.blob import BlobServiceClient
 
 from dagforge.deploy import DeployMode, DeployReport, deploy
 from dagforge.deploying.bucket import Bucket, open_bucket, remove
@@ -20,7 +24,7 @@ from dagforge.deploying.lock import Timing
 from dagforge.errors import Problem, SourceLocation
 from dagforge.output.manifest import Manifest, assemble
 from tests.deploying.proxy import Proxy, proxy
-from tests.runtime.servers import gcs_server, s3_server
+from tests.runtime.servers import free_port, gcs_server, s3_server, wait_for
 
 QUICK = DeployMode(timing=Timing(beat=0.2, sure=0.6, silence=0.8, wait=0.9, poll=0.02))
 # For a process that is killed, whose lock nobody believes in.
@@ -99,6 +103,47 @@ def gs_store() -> Iterator[Store]:
             yield Store("gs://bucket", front, environment)
 
 
+AZURE_KEY = base64.b64encode(b"key of the store on loopback").decode()
+
+
+@contextlib.contextmanager
+def az_store(azurite: Path) -> Iterator[Store]:
+    """Serve Azure Blob Storage behind a proxy.
+
+    Args:
+        azurite: the environment that Azurite is installed in.
+    """
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            azurite / "node_modules" / ".bin" / "azurite-blob",
+            *("--blobPort", str(port), "--inMemoryPersistence", "--disableTelemetry"),
+            *("--skipApiVersionCheck", "--silent"),
+        ],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "AZURITE_ACCOUNTS": f"shop:{AZURE_KEY}"},
+    )
+    try:
+        with proxy(f"http://127.0.0.1:{port}") as front:
+            facts = {
+                "DefaultEndpointsProtocol": "http",
+                "AccountName": "shop",
+                "AccountKey": AZURE_KEY,
+                "BlobEndpoint": f"{front.endpoint}/shop",
+            }
+            text = ";".join(f"{name}={value}" for name, value in facts.items())
+            environment = {"AZURE_STORAGE_CONNECTION_STRING": text}
+            with found_by_clients(environment, "az"):
+                wait_for(process, port)
+                client = BlobServiceClient.from_connection_string(text)
+                client.create_container("bucket")
+                client.close()
+                yield Store("az://bucket", front, environment)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
 @contextlib.contextmanager
 def found_by_clients(environment: Mapping[str, str], protocol: str) -> Iterator[None]:
     """Let clients be made anew with some variables, and forgotten afterwards."""
@@ -108,8 +153,10 @@ def found_by_clients(environment: Mapping[str, str], protocol: str) -> Iterator[
         for name, value in environment.items():
             patch.setenv(name, value)
         kind.clear_instance_cache()
-        yield
-    kind.clear_instance_cache()
+        try:
+            yield
+        finally:
+            kind.clear_instance_cache()
 
 
 def fresh(store: Store) -> Store:

@@ -197,8 +197,8 @@ def test_a_dag_id_of_another_environment_of_the_project(store: Store) -> None:
     run_deploy(store, dag("a", env="dev", folder="dev"), env="dev")
     prod = dag("a", env="prod", folder="prod")
     assert refused(lambda: run_deploy(store, prod, env="prod")) == [
-        "dags/a.py: error: dag_id 'a' is also that of environment 'dev' of this project, in "
-        "'dev/a.py' [dag-id-taken]\n"
+        "dags/a.py: error: dag_id 'a' is also in 'dev/a.py', which environment 'dev' deployed "
+        "[dag-id-taken]\n"
         "  fix: an Airflow has each dag_id once: give one of them another"
     ]
     run_deploy(store, dag("b", env="dev"), env="dev")

@@ -117,13 +117,17 @@ class Ran:
 
 
 def run_kedro(
-    root: Path, *arguments: str, environment: str = "kedro-1.7", program: str = "dagforge"
+    root: Path,
+    *arguments: str,
+    environment: str = "kedro-1.7",
+    program: str = "dagforge",
+    path: Path = REPOSITORY,
 ) -> Ran:
     """Run `dagforge`, or another module, in a project with the real Kedro, and say how it went."""
     done = subprocess.run(
         [str(python_of(environment)), "-m", program, *arguments],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "DO_NOT_TRACK": "1"},
+        env={**os.environ, "PYTHONPATH": str(path), "DO_NOT_TRACK": "1"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -82,3 +82,89 @@ def test_a_node_that_fails_says_where(tmp_path: Path) -> None:
     assert "src/shop/pipelines/etl/pipeline.py:17:13: error: node 'join_both' failed" in ran.err
     assert 'nodes.py", line 6, in join' in ran.err
     assert "Traceback (most recent call last)" not in ran.err
+
+
+UNNAMED = """
+    from functools import partial
+
+    from kedro.pipeline import node, pipeline
+
+    from .nodes import add, join
+
+
+    def create_pipeline():
+        return pipeline(
+            [
+                node(lambda values: values, "companies", "more_companies"),
+                node(partial(add), "shuttles", "more_shuttles"),
+                node(join, {"one": "more_companies", "other": "more_shuttles"}, "table"),
+            ]
+        )
+    """
+
+
+@pytest.mark.parametrize("environment", VERSIONS)
+def test_nodes_without_names_run_by_their_own_command(tmp_path: Path, environment: str) -> None:
+    files = {
+        "src/shop/pipelines/etl/pipeline.py": UNNAMED,
+        "conf/base/catalog.yml": CATALOG.replace(", credentials: secret", "") + STORED,
+        "conf/base/dagforge.yml": "default: {image: shop:1}",
+    }
+    root = write_kedro_project(tmp_path, files, environment=environment)
+    plan = shown(root, "etl", "--stage", "plan", "--target", "airflow-k8s", environment=environment)
+    for task in plan["tasks"]:
+        command = task["command"]
+        assert command[:2] == ["kedro", "run"]
+        ran = run_kedro(root, *command[1:], environment=environment, program="kedro")
+        assert ran.code == 0, ran.err
+    assert json.loads((root / "data/table.json").read_text()) == [1, 2, 4, 5]
+
+
+MAIN = """
+    from pathlib import Path
+
+    from kedro.framework.cli.utils import find_run_command
+    from kedro.framework.project import configure_project
+
+
+    def main(*arguments, **named):
+        package = Path(__file__).parent.name
+        configure_project(package)
+        return find_run_command(package)(*arguments, **named)
+
+
+    if __name__ == "__main__":
+        main()
+    """
+
+
+@pytest.mark.parametrize("environment", VERSIONS)
+def test_a_packaged_project_runs_by_its_own_program(tmp_path: Path, environment: str) -> None:
+    """As Kedro's template writes it; somewhere else, with the configuration beside it."""
+    project, image = tmp_path / "project", tmp_path / "image"
+    files = {
+        "src/shop/__main__.py": MAIN,
+        "conf/base/catalog.yml": CATALOG.replace(", credentials: secret", "") + STORED,
+        "conf/base/dagforge.yml": f"""
+            default:
+              image: shop:1
+              entrypoint: [python, -m, shop]
+              conf_source: {image}/conf
+              machines: {{small: {{}}}}
+            """,
+    }
+    write_kedro_project(project, files, environment=environment)
+    plan = shown(
+        project, "etl", "--stage", "plan", "--target", "airflow-k8s", environment=environment
+    )
+    image.mkdir()
+    for folder in ("conf", "data"):
+        (project / folder).rename(image / folder)
+    for task in plan["tasks"]:
+        command = task["command"]
+        assert command[:3] == ["python", "-m", "shop"]
+        ran = run_kedro(
+            image, *command[3:], environment=environment, program="shop", path=project / "src"
+        )
+        assert ran.code == 0, ran.err
+    assert json.loads((image / "data/table.json").read_text()) == [2, 3, 4, 5]

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from dagforge.planning.contract import hash_of_names
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import TaskRecord, read_record
 from dagforge.runtime.store import Store
 from tests.real.environments import python_of
-from tests.real.kedro_project import VERSIONS, kedro, ran, variables, write_project
+from tests.real.kedro_runs import VERSIONS, kedro, ran, variables, write_project
 from tests.real.run_project import install
 
 FILES = {
@@ -95,7 +96,6 @@ def of_task(packages: Path, folder: Path, task_id: str, **more: str) -> dict[str
     given = {
         "DAGFORGE_TASK": f"{PLACE.project}/{PLACE.dag_id}/{task_id}",
         "DAGFORGE_RUN_ID": PLACE.run_id,
-        "DAGFORGE_CONTRACT": "12345678-12345678",
         "DAGFORGE_STRUCTURE": "123456789abc",
         "DAGFORGE_STORE_URL": str(folder / "store"),
     }
@@ -119,11 +119,13 @@ def test_records_tell_of_two_tasks_as_the_store_does(
     version: str, packages: Path, tmp_path: Path
 ) -> None:
     root = write_project(tmp_path / "small", version, FILES)
-    first = of_task(packages, tmp_path, "first")
+    shapes = [("repeat", ["raw", "params:times"], ["texts"]), ("join", ["texts"], ["joined"])]
+    contract = f"{hash_of_names(shapes)}-12345678"
+    first = of_task(packages, tmp_path, "first", DAGFORGE_CONTRACT=contract)
     ran(root, version, "run", "--nodes", "repeat,join", "--params", "times=3", env=first)
     task = record(tmp_path, "first")
     assert (task.status, task.nodes) == ("success", ("repeat", "join"))
-    assert (task.contract, task.structure) == ("12345678-12345678", "123456789abc")
+    assert (task.contract, task.structure) == (contract, "123456789abc")
     assert task.parameters == {"params:times": 3}
     assert set(task.seconds) == {"repeat", "join"}
     assert task.versions["kedro"].startswith(version)
@@ -165,6 +167,7 @@ def test_without_a_task_nothing_is_done(packages: Path, tmp_path: Path) -> None:
     done = subprocess.run(telling, cwd=root, env=env, capture_output=True, text=True, check=True)
     assert set(done.stdout.splitlines()[-1].split()) == {
         "dagforge",
+        "dagforge.kedro_plugin",
         "dagforge.planning",
         "dagforge.planning.variables",
         "dagforge.runtime",
@@ -198,6 +201,19 @@ def test_an_image_without_the_node_is_recorded(packages: Path, tmp_path: Path) -
     assert (task.status, task.nodes) == ("failed", ())
     assert task.error is not None
     assert "gone" in task.error["message"]
+
+
+def test_an_image_with_other_inputs_stops(packages: Path, tmp_path: Path) -> None:
+    root = write_project(tmp_path / "small", "1.7", FILES)
+    contract = f"{hash_of_names([('join', ['texts', 'more'], ['joined'])])}-12345678"
+    env = of_task(packages, tmp_path, "first", DAGFORGE_CONTRACT=contract)
+    done = kedro(root, "1.7", "run", "--nodes", "join", env=env)
+    assert done.returncode != 0
+    assert "here, join reads texts and writes joined" in done.stdout
+    task = record(tmp_path, "first")
+    assert task.status == "failed"
+    assert task.error is not None
+    assert task.error["code"] == "image-differs"
 
 
 def test_a_stopped_pod_leaves_a_record(packages: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.real.run_project import install
 
 TEMPLATE = """\
 with DAG(dag_id="{{ dag_name | safe | slugify }}", owner="{{ owner | safe }}"):
-    CONF, ENV = "{{ conf_source }}", "{{ env }}"
+    CONF, ENV, PACKAGE = "{{ conf_source }}", "{{ env }}", "{{ package_name }}"
 {%- for group in node_objs %}
     Op(task_id="{{ group.name | slugify }}", nodes={{ group.nodes | join(",") | length }})
 {%- endfor %}
@@ -46,17 +46,19 @@ def test_create_takes_the_words_of_kedro_airflow(
 ) -> None:
     files = {**ONE_RUN, "dag.j2": TEMPLATE, "conf/cloud/airflow.yml": "default: {owner: ops}\n"}
     root = write_kedro_project(tmp_path, files, environment=environment)
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('[tool.dagforge]\nproject = "store"\n')
     words = ["-p", "etl", "-e", "cloud", "-j", "dag.j2", "--params", "retries=3"]
     words += ["--group-by", "namespace", "--conf-source", "conf.tar.gz"]
     created = kedro(root, packages, "dagforge", "create", *words, environment=environment)
     assert created.code == 0, created.err
-    text = (root / "airflow_dags/shop_etl.py").read_text()
-    assert 'with DAG(dag_id="shop-etl", owner="ops"):' in text
-    assert 'CONF, ENV = "conf.tar.gz", "cloud"' in text
+    text = (root / "airflow_dags/store_etl.py").read_text()
+    assert 'with DAG(dag_id="store-etl", owner="ops"):' in text
+    assert 'CONF, ENV, PACKAGE = "conf.tar.gz", "cloud", "shop"' in text
     assert text.count("Op(task_id=") == 3
     every = kedro(root, packages, "dagforge", "create", "--all", "-t", "x", environment=environment)
     assert every.code == 0, every.err
-    assert sorted(path.name for path in (root / "x").iterdir()) == ["shop.py", "shop_etl.py"]
+    assert sorted(path.name for path in (root / "x").iterdir()) == ["store.py", "store_etl.py"]
 
 
 def test_the_project_is_found_and_problems_are_told_as_ever(packages: Path, tmp_path: Path) -> None:

@@ -53,15 +53,20 @@ def serve(code: str, port: int) -> Iterator[None]:
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
     try:
-        deadline = time.monotonic() + 60
-        while not _answers(port):
-            assert process.poll() is None, f"the server has ended: {process.returncode}"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.05)
+        wait_for(process, port)
         yield
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a server answers."""
+    deadline = time.monotonic() + 60
+    while not _answers(port):
+        assert process.poll() is None, f"the server has ended: {process.returncode}"
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.05)
 
 
 def _answers(port: int) -> bool:

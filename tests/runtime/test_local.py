@@ -60,6 +60,16 @@ def test_a_group_is_one_process_and_gives_the_same(tmp_path: Path) -> None:
     assert total(tmp_path) == 26
 
 
+def test_a_task_gives_back_what_its_functions_have_done_with(tmp_path: Path) -> None:
+    """The command line switches the collector off, for it ends soon; a task may not."""
+    work = WORK.replace(
+        "return sum(doubled)", "import gc; return gc.isenabled() * 100 + sum(doubled)"
+    )
+    write_files(tmp_path, {"work.py": work})
+    assert dagforge(tmp_path, "run", "sums").returncode == 0
+    assert total(tmp_path) == 126
+
+
 def test_parameters_of_the_run(tmp_path: Path) -> None:
     write_files(tmp_path, {})
     assert dagforge(tmp_path, "run", "sums", "--params", "size=3", "--run-id", "a").returncode == 0

@@ -63,12 +63,13 @@ def migrate(dags: Path | None, write: bool, **options: Any) -> None:
     from dagforge.commands.migrate.tell import as_json, as_text
 
     request = make_request(options)
+    _check_target(request.target)
     here = working_folder()
     found = look(request, None if dags is None else here / dags)
     say_more(found.found, options)
     problems = found.found.problems
     wrong = any(problem.severity == "error" for problem in problems)
-    written = write and not wrong and _write(found, request.root)
+    written = write and not wrong and _write(found, request.root, quiet=options["quiet"])
     if options["message_format"] == "json":
         tell(problems, options, **as_json(found), written=written)
     else:
@@ -80,7 +81,14 @@ def migrate(dags: Path | None, write: bool, **options: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _write(found: Any, root: Path) -> bool:
+def _check_target(target: str | None) -> None:
+    if target is not None and not target.startswith("airflow"):
+        raise click.UsageError(
+            "kedro-airflow's DAGs are Airflow's: --target airflow, airflow-k8s or airflow-gke"
+        )
+
+
+def _write(found: Any, root: Path, *, quiet: bool) -> bool:
     """Put the proposed settings into their file; say whether there were any.
 
     Raises:
@@ -101,5 +109,6 @@ def _write(found: Any, root: Path) -> bool:
             fix="write its sections as indented lines, or paste what `dagforge migrate` prints",
         )
     create_files({path: proposal.text}, may_replace={path})
-    click.echo(f"changed    {short_path(path)}", err=True)
+    if not quiet:
+        click.echo(f"changed    {short_path(path)}", err=True)
     return True

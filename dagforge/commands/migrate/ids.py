@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from dagforge.commands.migrate.model import NewDag, Note, Pair
+from dagforge.commands.show import counted
 from dagforge.errors import DagForgeError
 from dagforge.frozen import frozen
 from dagforge.group import group
@@ -26,21 +27,19 @@ class OldIds:
         id_of: task_ids, of tasks of which a node is left.
         gone: tasks of which none is.
         doubled: tasks whose id another one has too.
+        known: all nodes that the old tasks run.
     """
 
     id_of: Mapping[Nodes, str]
     gone: tuple[OldTask, ...]
     doubled: tuple[OldTask, ...]
-
-    @property
-    def known(self) -> Nodes:
-        """All nodes that the old tasks run."""
-        return frozenset(node for nodes in self.id_of for node in nodes)
+    known: Nodes
 
 
 def old_ids(old: OldDag, pipeline: Pipeline, new: NewDag) -> OldIds:
     """Return the tasks of an old DAG by the nodes of the pipeline that they run."""
     names = {node.name for node in pipeline.nodes}
+    nodes_by_id = _nodes_by_id(pipeline, new)
     id_of: dict[Nodes, str] = {}
     gone: list[OldTask] = []
     doubled: list[OldTask] = []
@@ -50,15 +49,30 @@ def old_ids(old: OldDag, pipeline: Pipeline, new: NewDag) -> OldIds:
             doubled.append(task)
             continue
         seen.add(task.task_id)
-        nodes = frozenset(_nodes_of(task, pipeline, new)) & names
+        nodes = frozenset(_nodes_of(task, pipeline, nodes_by_id)) & names
         if nodes:
             id_of.setdefault(nodes, task.task_id)
         else:
             gone.append(task)
-    return OldIds(id_of, tuple(gone), tuple(doubled))
+    known = frozenset(node for nodes in id_of for node in nodes)
+    return OldIds(id_of, tuple(gone), tuple(doubled), known)
 
 
-def _nodes_of(task: OldTask, pipeline: Pipeline, new: NewDag) -> Sequence[str]:
+def _nodes_by_id(pipeline: Pipeline, new: NewDag) -> dict[str, Sequence[str]]:
+    """Return the nodes that a task runs if its file does not say so, by its task_id."""
+    nodes_by_id: dict[str, Sequence[str]] = {}
+    for task_id, nodes in new.nodes_by_task.items():
+        nodes_by_id.setdefault(task_id, nodes)
+        nodes_by_id.setdefault(slug(task_id), nodes)
+    for node in pipeline.nodes:
+        nodes_by_id.setdefault(node.name, [node.name])
+        nodes_by_id.setdefault(slug(node.name), [node.name])
+    return nodes_by_id
+
+
+def _nodes_of(
+    task: OldTask, pipeline: Pipeline, nodes_by_id: Mapping[str, Sequence[str]]
+) -> Sequence[str]:
     """Return the nodes that a task runs: as its file says, else as its name says."""
     if task.nodes is not None:
         return [unescaped(name) for name in task.nodes]
@@ -68,11 +82,7 @@ def _nodes_of(task: OldTask, pipeline: Pipeline, new: NewDag) -> Sequence[str]:
             for node in pipeline.nodes
             if any(f"{node.namespace or ''}.".startswith(f"{name}.") for name in task.namespaces)
         ]
-    last = task.task_id.rpartition(".")[2]
-    for task_id, nodes in new.nodes_by_task.items():
-        if last in (task_id, slug(task_id)):
-            return nodes
-    return [node.name for node in pipeline.nodes if last in (node.name, slug(node.name))]
+    return nodes_by_id.get(task.task_id.rpartition(".")[2], ())
 
 
 def grouping_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
@@ -88,8 +98,8 @@ def grouping_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     yield Note(
         "changes",
         "grouping",
-        f"{len(pair.new.nodes_by_task)} tasks instead of {len(pair.old.tasks)}: nodes are grouped "
-        f"otherwise, and {names}{more} would not be there",
+        f"{counted(len(pair.new.nodes_by_task), 'task')} instead of {len(pair.old.tasks)}: nodes "
+        f"are grouped otherwise, and {names}{more} would not be there",
         pair.old.tasks[0].at if pair.old.tasks else pair.old.at,
         "the settings below group them as they were",
     )

@@ -12,8 +12,8 @@ from dagforge.errors import LoadError
 
 Sections = Mapping[str, Mapping[str, Any]]
 # Words that no YAML reads as anything but text.
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
-_NOT_TEXT = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"])
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 # `5m` and `1h30m`, which YAML knows nothing of.
 _DURATION = re.compile(r"(?:\d+[dhms])+")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dagforge.build import Build, Request, Source, attempt, read_source
+from dagforge.build import DEFAULT_PIPELINE, DEFAULT_TARGET, Build, Request, attempt, read_source
 from dagforge.commands.migrate.arguments import compare_arguments
 from dagforge.commands.migrate.ids import old_ids, settings_for_tasks
-from dagforge.commands.migrate.model import Migration, Note, OldSetup, Setting
+from dagforge.commands.migrate.model import Claim, Migration, Note, OldSetup, Setting
 from dagforge.commands.migrate.old_files import read_old_files
 from dagforge.commands.migrate.pairs import (
     escaping_notes,
@@ -20,12 +21,17 @@ from dagforge.commands.migrate.pairs import (
     pair_up,
     rows_of,
 )
-from dagforge.commands.migrate.proposal import owners, settings_for_dag_ids, settle
+from dagforge.commands.migrate.placing import owners, settings_for_dag_ids
+from dagforge.commands.migrate.proposal import ease, settle
 from dagforge.commands.migrate.settings_files import (
     local_env_notes,
+    of_environments,
     read_settings_files,
     settings_notes,
 )
+from dagforge.conf import BASE
+from dagforge.errors import Problem
+from dagforge.kedro_airflow.template import DEFAULT_ENV
 from dagforge.reading.project import read_project
 
 _WHY = {
@@ -49,40 +55,45 @@ def migrate(request: Request, dags: Path | None) -> Migration:
     setup = read_old_files(request.root, project, dags=dags, env=request.env)
     request = _in_env(replace(request, every=True, pipelines=()), setup)
     source = read_source(request)
+    if source.target.orchestrator != "airflow":
+        # What the project compiles for otherwise; its old files are Airflow's.
+        request = replace(request, target=DEFAULT_TARGET)
+        source = read_source(request)
     found = attempt(request, render_files=request.jinja_file is not None, source=source)
-    request, found = _one_run_at_a_time(request, found, source)
     documents, unread = read_settings_files(source.conf.folder, request.root)
-    told = {str(problem): problem for problem in (*found.problems, *unread)}
-    found = replace(found, problems=tuple(told.values()))
+    eased_request, eased, keep = ease(request, found, source)
 
-    new, reads = new_dags(found.stages, request, found)
-    pairs, claims, notes = pair_up(setup, found, source.pipelines, new)
+    new, reads = new_dags(eased.stages, eased_request, eased)
+    pairs, claims, notes = pair_up(setup, eased, source.pipelines, new)
     notes += [*setup.notes, *escaping_notes(setup.files)]
-    notes += local_env_notes(documents, source.conf.env)
-    seen = None if request.jinja_file is None else reads
-    notes += settings_notes(documents, source.target, seen)
+    if source.conf.kedro is None:
+        notes += local_env_notes(documents, source.conf.env)
+    if request.jinja_file is not None or all(file.release for file in setup.files):
+        in_use = of_environments(documents, BASE, source.conf.env or DEFAULT_ENV)
+        seen = None if request.jinja_file is None else reads
+        notes += settings_notes(in_use, source.target, seen)
     olds = [old_ids(pair.old, pair.stages.pipeline, pair.new) for pair in pairs]
     owner_of = owners(claims)
-    keep = settings_for_dag_ids(owner_of, new)
+    keep += settings_for_dag_ids(owner_of, new)
     for pair, old in zip(pairs, olds, strict=True):
         differ, values = compare_arguments(pair)
         notes += [*pair_notes(pair, old), *differ]
         of_tasks = settings_for_tasks(pair, old)
         keep += [Setting(pair.pipeline, name, of_tasks[name], _WHY[name]) for name in of_tasks]
         keep += values
-    proposal = settle(keep, pairs, new, found, source, request)
-    notes += proposal.notes
+    proposal, kept = settle(keep, found, eased, source, request)
+    notes += [*proposal.notes, *_mended(kept, found)]
     rows = tuple(rows_of(pair, old, proposal.kept) for pair, old in zip(pairs, olds, strict=True))
     for each in rows:
         notes += id_notes(each, owner_of)
     return Migration(
-        found,
+        replace(found, problems=_told(kept, found, unread)),
         setup,
         tuple(sorted(dict.fromkeys(notes), key=_in_order)),
         proposal,
         rows,
         tuple(dict.fromkeys(pair.file.file for pair in pairs)),
-        _command(request),
+        _command(request, claims, source.pipelines),
     )
 
 
@@ -97,23 +108,39 @@ def _in_env(request: Request, setup: OldSetup) -> Request:
     return replace(request, env=setup.env) if (conf / str(setup.env)).is_dir() else request
 
 
-def _one_run_at_a_time(request: Request, found: Build, source: Source) -> tuple[Request, Build]:
-    """Return the request and its result with one run at a time where more are refused.
+def _told(found: Build, before: Build, unread: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return what is wrong with the project, what the proposed settings mend left out.
 
-    kedro-airflow let runs overwrite each other's data, three at once when nobody said otherwise.
-    That is told as the error that it is, and hides nothing else.
+    Args:
+        found: with the proposed settings.
+        before: as the project is.
+        unread: files that nobody asked for.
     """
-    if not any(problem.code == "shared-path" for problem in found.problems):
-        return request, found
-    request = replace(request, params={"max_active_runs": 1, **request.params})
-    again = attempt(request, render_files=request.jinja_file is not None, source=source)
-    told = {str(problem): problem for problem in (*found.problems, *again.problems)}
-    return request, replace(again, problems=tuple(told.values()))
+    left = {str(problem) for problem in found.problems}
+    problems = [
+        problem
+        for problem in (*before.problems, *unread)
+        if problem.severity == "warning" or str(problem) in left or problem in unread
+    ]
+    return tuple({str(problem): problem for problem in problems}.values())
 
 
-def _command(request: Request) -> str:
-    """Return what compiles the project then."""
-    words = ["dagforge", "create", "--all"]
+def _mended(found: Build, before: Build) -> Iterator[Note]:
+    """Give a note for each error that the proposed settings mend."""
+    left = {str(problem) for problem in found.problems}
+    for problem in before.problems:
+        if problem.severity == "error" and str(problem) not in left:
+            yield Note("was wrong", "data", problem.message, problem.at, "the settings below")
+
+
+def _command(request: Request, claims: Sequence[Claim], pipelines: Sequence[str]) -> str:
+    """Return what compiles the pipelines that had a DAG, and no others."""
+    names = [claim.pipeline for claim in claims]
+    words = ["dagforge", "create"]
+    if len(names) == len(pipelines):
+        words.append("--all")
+    elif names != [DEFAULT_PIPELINE]:
+        words += ["-p", ",".join(names)]
     words += ["--env", request.env] if request.env is not None else []
     if request.jinja_file is not None:
         words += ["-j", Path(os.path.relpath(request.jinja_file, request.root)).as_posix()]

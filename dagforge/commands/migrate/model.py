@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from dagforge.build import Build, Stages
     from dagforge.kedro_airflow.dag_files import DagFile, OldDag
 
-Kind = Literal["was wrong", "changes", "stays"]
-"""What kedro-airflow got wrong, what will be different, and what only looks different."""
+Kind = Literal["was wrong", "changes", "not known", "stays"]
+"""What kedro-airflow got wrong, what will be different, what was not looked at or cannot be told,
+and what only looks different."""
 
 
 @frozen

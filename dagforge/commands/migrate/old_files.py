@@ -48,7 +48,7 @@ def read_old_files(root: Path, project: Project, *, dags: Path | None, env: str 
             elif read is not None:
                 others += 1
         if files or notes or dags is not None:
-            own = _of_project(files, project.name, notes)
+            own = _of_project(files, {slug(project.name), slug(project.package)}, notes)
             chosen, made_for = _of_env(own, env or project.env, notes)
             shown = shown_path(folder, root)
             return OldSetup(shown, chosen, made_for, tuple(notes), others)
@@ -114,20 +114,20 @@ def _broken(error: NotRead) -> Note:
     return Note("was wrong", "syntax", message, error.at)
 
 
-def _of_project(files: list[DagFile], name: str, notes: list[Note]) -> list[DagFile]:
+def _of_project(files: list[DagFile], names: set[str], notes: list[Note]) -> list[DagFile]:
     """Return the files of one project, with a note on those of others in the same folder.
 
     A project may have another name than its package, as long as there is only one package.
     """
     packages = {file.facts["package_name"] for file in files if "package_name" in file.facts}
-    own = {package for package in packages if slug(package) == slug(name)}
+    own = {package for package in packages if slug(package) in names}
     if not own and len(packages) == 1:
         own = packages
     for file in files:
         package = file.facts.get("package_name")
         if package is not None and package not in own:
             message = f"this file is of the package '{package}', and is left alone"
-            notes.append(Note("stays", "file", message, SourceLocation(file.file)))
+            notes.append(Note("not known", "file", message, SourceLocation(file.file)))
     return [file for file in files if file.facts.get("package_name") in (None, *own)]
 
 
@@ -149,7 +149,7 @@ def _of_other_envs(files: Iterator[DagFile]) -> Iterator[Note]:
     for file in files:
         env = file.facts["env"]
         yield Note(
-            "stays",
+            "not known",
             "env",
             f"this file was made for the environment '{env}' and is not looked at now; "
             f"`dagforge migrate -e {env}` does that",

@@ -12,6 +12,7 @@ from dagforge.commands.migrate.old_files import pipeline_of
 from dagforge.errors import DagForgeError, Problem, SourceLocation
 from dagforge.kedro_airflow.dag_files import (
     DagFile,
+    NotRead,
     OldDag,
     OldTask,
     read_dag_file,
@@ -50,14 +51,14 @@ def new_dags(
                 dag,
                 request.jinja_file,
                 settings=settings,
-                package_name=found.project.name.replace("-", "_"),
+                package_name=found.project.package,
                 root=request.root,
                 warn=_ignore,
             )
-        except DagForgeError:
+            reads |= rendered.reads
+            read = read_dag_file(rendered.text.encode(), f"{dag.stem}.py")
+        except (DagForgeError, NotRead):
             continue
-        reads |= rendered.reads
-        read = read_dag_file(rendered.text.encode(), f"{dag.stem}.py")
         if read.dags:
             dags[dag.pipeline.name] = _of_file(read.dags[0], read.file, dag, settings)
     return dags, frozenset(reads)
@@ -116,12 +117,12 @@ def pair_up(
         at = SourceLocation(file.file)
         if not file.dags:
             message = "no DAG can be read in this file, which makes them when it is loaded"
-            notes.append(Note("stays", "file", message, at))
+            notes.append(Note("not known", "file", message, at))
             continue
-        pipeline = pipeline_of(file, names, found.project.name.replace("-", "_"))
+        pipeline = pipeline_of(file, names, found.project.package)
         if pipeline is None:
             message = "this file does not say which pipeline it is made of, and is left alone"
-            notes.append(Note("stays", "file", message, file.dags[0].at))
+            notes.append(Note("not known", "file", message, file.dags[0].at))
         elif pipeline not in names:
             message = f"there is no pipeline '{pipeline}' any more; nothing takes this file's place"
             notes.append(Note("changes", "file", message, file.dags[0].at))
@@ -135,7 +136,7 @@ def pair_up(
                 pairs[pipeline] = Pair(file, old, stages_of[pipeline], new[pipeline])
             else:
                 message = f"pipeline '{pipeline}' does not compile, so this file is not compared"
-                notes.append(Note("stays", "file", message, old.at))
+                notes.append(Note("not known", "file", message, old.at))
     found_pairs = [pairs[name] for name in names if name in pairs]
     return found_pairs, [claims[name] for name in names if name in claims], notes
 
@@ -153,10 +154,10 @@ def pair_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     """Give what is to be said of an old DAG beside the new one, ids apart."""
     if not pair.old.dag_id:
         message = "this dag_id is made when the file is loaded; whether it stays is not known"
-        yield Note("stays", "dag_id", message, pair.old.at)
+        yield Note("not known", "dag_id", message, pair.old.at)
     for at in pair.old.computed:
         message = "task_ids are made here when the file is loaded; whether they stay is not known"
-        yield Note("stays", "task_id", message, at)
+        yield Note("not known", "task_id", message, at)
     for task in old.doubled:
         message = f"a second task '{task.task_id}': Airflow refuses the file, or runs one of them"
         yield Note("was wrong", "task_id", message, task.at)
@@ -175,8 +176,9 @@ def _order_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     if pair.file.release is None:
         return
     at_of: dict[str, OldTask] = {task.task_id: task for task in pair.old.tasks}
-    for one, other in pair.old.edges:
-        if one < other and (other, one) in pair.old.edges:
+    edges = set(pair.old.edges)
+    for one, other in sorted(edges):
+        if one < other and (other, one) in edges:
             yield Note(
                 "was wrong",
                 "order",
@@ -186,13 +188,14 @@ def _order_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     now = {frozenset(nodes): task_id for task_id, nodes in pair.new.nodes_by_task.items()}
     same = {now[nodes]: task_id for nodes, task_id in old.id_of.items() if nodes in now}
     new = {(same[a], same[b]) for a, b in pair.new.edges if a in same and b in same}
-    before = {(a, b) for a, b in pair.old.edges if {a, b} <= set(same.values())}
-    for words, edges in (
+    known = set(same.values())
+    before = {(a, b) for a, b in edges if a in known and b in known}
+    for words, differing in (
         ("waits for", sorted(new - before)),
         ("no longer waits for", sorted(before - new)),
     ):
-        for one, other in edges[:_SHOWN]:
-            more = len(edges) - _SHOWN
+        for one, other in differing[:_SHOWN]:
+            more = len(differing) - _SHOWN
             told = f"'{other}' {words} '{one}'" + (
                 f" (and {more} more like it)" if more > 0 else ""
             )

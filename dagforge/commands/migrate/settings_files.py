@@ -60,6 +60,11 @@ def _read(path: Path, root: Path, problems: list[Problem]) -> Document | None:
         return None
 
 
+def of_environments(documents: Sequence[Document], *names: str) -> list[Document]:
+    """Return the files of some environments."""
+    return [each for each in documents if any(f"/{name}/" in f"/{each.file}" for name in names)]
+
+
 def settings_notes(
     documents: Sequence[Document], target: Target, reads: frozenset[str] | None
 ) -> Iterator[Note]:
@@ -69,7 +74,7 @@ def settings_notes(
         documents: the files.
         target: whose settings are known.
         reads: names that a kedro-airflow template prints which goes on being used; None where the
-            new files come from DagForge's own.
+            old files came from its own.
     """
     for document in documents:
         sections = document.data if isinstance(document.data, dict) else {}
@@ -108,7 +113,9 @@ def _notes_on(
     setting = target.canonical.get(name)
     if name not in (OWN_TEMPLATES_READ if reads is None else reads):
         if setting is not None and (reads is None or setting in ACTED_UPON):
-            message = f"kedro-airflow's template did not read '{name}'; DagForge does as it says"
+            message = (
+                f"kedro-airflow's own template does not read '{name}'; DagForge does as it says"
+            )
             yield Note("changes", name, message, at, "remove it")
         return
     if setting == "schedule" and value is None:

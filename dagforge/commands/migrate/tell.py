@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dagforge.commands.migrate.model import DagRows, Migration, Note, Row, Setting
-from dagforge.commands.migrate.proposal import as_mapping, by_hand
+from dagforge.commands.migrate.placing import as_mapping, by_hand
 from dagforge.commands.show import counted, table
 from dagforge.errors import visible
 
@@ -23,7 +23,7 @@ def as_text(found: Migration, *, verbose: bool = False, written: bool = False) -
         written: the settings are in the file already.
     """
     parts = [_head(found)]
-    notes = [note for note in found.notes if verbose or note.kind != "stays" or _is_doubt(note)]
+    notes = [note for note in found.notes if verbose or note.kind != "stays"]
     parts.append("\n".join(_note(note) for note in notes))
     parts.append("\n".join(_settings(found, written)))
     parts += ["\n".join(_dag(dag)) for dag in found.dags]
@@ -48,11 +48,6 @@ def as_json(found: Migration) -> dict[str, Any]:
     }
 
 
-def _is_doubt(note: Note) -> bool:
-    """Say whether a note is about something that could not be looked at."""
-    return note.about in ("dag_id", "task_id", "file", "env")
-
-
 def _head(found: Migration) -> str:
     setup = found.setup
     if setup.folder is None:
@@ -60,16 +55,22 @@ def _head(found: Migration) -> str:
             "no DAG files of kedro-airflow in airflow_dags/ or dags/: only the settings are looked "
             "at (--dags DIR says where the files are)"
         )
-    releases = sorted({file.release or "a template of your own" for file in setup.files})
-    of = f", of kedro-airflow {' and '.join(releases)}" if releases else ""
-    env = found.found.conf.env or "base"
+    releases = sorted({file.release for file in setup.files if file.release is not None})
+    makers = [f"kedro-airflow {release}" for release in releases]
+    makers += ["a template of your own"] if any(not file.release for file in setup.files) else []
+    of = f", of {' and '.join(makers)}" if makers else ""
+    conf = found.found.conf
+    env = conf.env or (conf.kedro.layers[-1] if conf.kedro is not None else "base")
     return f"{setup.folder}: {counted(len(setup.files), 'DAG file')}{of}; environment {env}"
 
 
 def _note(note: Note) -> str:
     where = f"{note.location}: " if note.at is not None else ""
-    keep = f"\n  to keep it: {note.keep}" if note.keep else ""
-    return f"{where}{note.kind}: {note.message} [{note.about}]{keep}"
+    head, _, detail = note.message.partition("\n")
+    verb = "mend" if note.kind == "was wrong" else "keep"
+    keep = f"\n  to {verb} it: {note.keep}" if note.keep else ""
+    more = f"\n{detail}" if detail else ""
+    return f"{where}{note.kind}: {head} [{note.about}]{more}{keep}"
 
 
 def _settings(found: Migration, written: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagforge.errors import Origin, Problem, Problems, did_you_mean
+from dagforge.errors import Origin, Problem, Problems, SourceLocation, did_you_mean
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
 from dagforge.frontends.words import shown, wrong_type
 from dagforge.ir import Node, Work, is_parameter
@@ -41,7 +41,24 @@ def registered(conf: KedroConf) -> tuple[list[Definition], tuple[Problem, ...]]:
             problems.error("kedro-pipelines", message, at)
         else:
             definitions.append(Definition(name, at, {RUNNER: name}))
+    _warn_of_local(conf, problems)
     return definitions, tuple(problems.found)
+
+
+def _warn_of_local(conf: KedroConf, problems: Problems) -> None:
+    """Warn of settings in the environment that Kedro takes by itself, which git does not hold."""
+    own = [file for file in conf.files("airflow") if file.layer != conf.layers[0]]
+    if conf.env is None and own:
+        base, local = conf.layers
+        problems.warn(
+            Problem(
+                "local-env",
+                f"without --env Kedro takes '{local}', whose files git commonly does not hold: "
+                "another machine would make other DAGs",
+                SourceLocation(own[0].shown),
+                fix=f"name the environment: --env {local}, or --env {base} for no other",
+            )
+        )
 
 
 def needs(definition: Definition) -> Sequence[tuple[str, Origin]]:
@@ -72,17 +89,20 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
 
 def _read(conf: KedroConf, name: str, pipeline: Any) -> NodesRead:
     problems = Problems()
+    # Of a module that failed, Kedro has left out its nodes; that is told already.
+    _, lost = conf.project.pipelines()
     nodes = tuple(_node(conf, name, node) for node in pipeline.nodes)
     for node in nodes:
         if "," in node.name:
             message = f"the node's name {shown(node.name)} holds a comma, which separates names"
             problems.error("node-name", f"{message} on Kedro's command line", node.origin / "name")
-    return NodesRead(nodes, tuple(problems.found))
+    complete = not any(problem.severity == "error" for problem in lost)
+    return NodesRead(nodes, tuple(problems.found), complete)
 
 
 def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:
     """Return a node of Kedro as every stage knows it; one node is the same in every pipeline."""
-    inputs, outputs = _plain_names(node.inputs), _plain_names(node.outputs)
+    inputs, outputs = plain_names(node.inputs), plain_names(node.outputs)
     tags = tuple(sorted(node.tags))
     parts = (("inputs", inputs), ("outputs", outputs), ("tags", tags), ("name", (node.name,)))
     module, function = _function_of(node.func)
@@ -98,7 +118,7 @@ def _node(conf: KedroConf, pipeline: str, node: Any) -> Node:
     )
 
 
-def _plain_names(names: Iterable[str]) -> tuple[str, ...]:
+def plain_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return names of datasets without what follows `@`, each once."""
     return tuple(
         dict.fromkeys(name if is_parameter(name) else name.partition("@")[0] for name in names)
@@ -124,10 +144,13 @@ def _call_place(
     project = conf.project
     place = place_of(made)
     if place is None:
-        path: Path = project.source / project.facts.package / "pipeline_registry.py"
-        line = None
-    else:
-        path, line = Path(place[0]), place[1]
-    inside = path.is_relative_to(project.root)
-    file = path.relative_to(project.root).as_posix() if inside else path.as_posix()
-    return CallPlace(file, path, line, name, parts)
+        registry = project.source / project.facts.package / "pipeline_registry.py"
+        return CallPlace(*_known_file(str(registry), project.root), None, name, parts)
+    return CallPlace(*_known_file(place[0], project.root), place[1], name, parts)
+
+
+@functools.lru_cache(maxsize=256)
+def _known_file(file: str, root: Path) -> tuple[str, Path]:
+    """Return a file as the user knows it, and its path; many nodes are written in one file."""
+    path = Path(file)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file, path

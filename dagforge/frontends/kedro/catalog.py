@@ -6,12 +6,13 @@ and no credentials are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dagforge.errors import LoadError, Origin, Problem, Problems
+from dagforge.errors import Origin, Problem, Problems
 from dagforge.frontends.catalog import is_persisted, parameter_names
+from dagforge.frontends.kedro.factories import Factory, factories_of, made_by
 from dagforge.frontends.words import shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset
@@ -19,7 +20,6 @@ from dagforge.reading.kedro_conf import KedroConf
 from dagforge.reading.kedro_project import silence
 
 _PATHS = ("filepath", "path", "filename")
-_UNDECLARED = "nothing declares it"
 _CATALOG = "catalog"
 
 
@@ -36,7 +36,9 @@ class KedroCatalog:
     problems: tuple[Problem, ...]
     parameters: frozenset[str]
     _entries: Mapping[str, Any]
+    _unread: Container[str]
     _resolver: Any
+    _factories: tuple[Factory, ...]
     _used: _Used
     _found: dict[str, Dataset | None] = field(default_factory=dict)
 
@@ -70,13 +72,15 @@ class KedroCatalog:
         return replace(declared[0], name=name, formats=formats)
 
     def _find(self, full: str) -> Dataset | None:
-        with silence():
-            entry = self._resolver.resolve_pattern(full)
-        if not entry or entry.get("type") == _UNDECLARED:
-            return None
-        return self._dataset(full, entry)
+        if full in self._unread:
+            return Dataset(full, self.conf.origin(_CATALOG, full))
+        if full in self._entries:
+            return self._dataset(full, full, self._resolver.resolve_pattern(full))
+        found = made_by(self._factories, full)
+        return None if found is None else self._dataset(full, *found)
 
-    def _dataset(self, full: str, entry: Mapping[str, Any]) -> Dataset:
+    def _dataset(self, full: str, name: str, entry: Mapping[str, Any]) -> Dataset:
+        """Return the dataset of a name that the entry, or the factory, called `name` gives."""
         inner = entry
         # What CachedDataset keeps in memory, and where partitions lie, is in the dataset within.
         while not any(key in inner for key in _PATHS) and isinstance(inner.get("dataset"), dict):
@@ -86,7 +90,7 @@ class KedroCatalog:
         own = (entry.get("metadata") or {}).get("dagforge") or {}
         return Dataset(
             name=full,
-            origin=self.conf.origin(_CATALOG, self._entry_of(full)),
+            origin=self.conf.origin(_CATALOG, name),
             persisted=persisted,
             uri=path if persisted else None,
             format=str(kind) if persisted else None,
@@ -94,64 +98,64 @@ class KedroCatalog:
             versioned=bool(inner.get("versioned") or entry.get("versioned")),
         )
 
-    def _entry_of(self, full: str) -> str:
-        """Return the name of the entry or the factory that gives a dataset."""
-        if full in self._entries:
-            return full
-        for method in ("match_pattern", "match_dataset_pattern", "match_user_catch_all_pattern"):
-            match = getattr(self._resolver, method, None)  # the first is 0.19's, the others are 1's
-            found = match(full) if match is not None else None
-            if found:
-                return str(found)
-        return full
-
 
 def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     """Return the datasets and parameters of a Kedro project; what is wrong is kept with them."""
     problems = Problems()
-    parameters: Mapping[str, Any] = {}
+    parameters: frozenset[str] = _Anything()
     entries: Mapping[str, Any] = {}
-    try:
-        parameters = conf.values("parameters")
-    except LoadError as error:
-        problems.extend(error.problems)
-    try:
+    unread: Container[str] = ()
+    with problems.kept():
+        parameters = frozenset(parameter_names(_with_text_keys(conf.values("parameters"))))
+    before = len(problems.found)
+    with problems.kept():
         entries = conf.catalog()
-    except LoadError as error:
-        problems.extend(error.problems)
-    good = {}
-    for name, value in entries.items():
-        if isinstance(value, dict):
-            good[name] = _without_credentials(value)
-        else:
-            at = conf.origin(_CATALOG, name)
-            what = f"the dataset {shown(str(name))}"
-            fix = f"call it _{name}, if it is there to be used by others"
-            wrong_type(what, value, "a mapping", at, problems, fix)
+    good = {
+        name: _without_credentials(value)
+        for name, value in entries.items()
+        if _is_entry(name, value, conf, problems)
+    }
     resolver = _resolver(good, conf, problems)
-    found = tuple(problems.found)
-    names = frozenset(parameter_names(_with_text_keys(parameters)))
-    return KedroCatalog(conf, found, names, good, resolver, _used(conf))
+    if resolver is None or (not entries and len(problems.found) > before):
+        # Whatever else is said of a catalog that cannot be read would mislead.
+        resolver, good, unread = None, {}, _Anything()
+    elif len(good) < len(entries):
+        unread = entries.keys() - good.keys()
+    factories = factories_of(resolver.list_patterns() if resolver is not None else (), good)
+    return KedroCatalog(
+        conf, tuple(problems.found), parameters, good, unread, resolver, factories, _used(conf)
+    )
+
+
+class _Anything(frozenset[str]):
+    """Every name: of what could not be read, it is not known what there is."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _is_entry(name: str, value: Any, conf: KedroConf, problems: Problems) -> bool:
+    if not isinstance(value, dict):
+        what, at = f"the dataset {shown(str(name))}", conf.origin(_CATALOG, name)
+        fix = f"call it _{name}, if it is there to be used by others"
+        wrong_type(what, value, "a mapping", at, problems, fix)
+    return isinstance(value, dict)
 
 
 def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> Any:
+    """Return Kedro's own resolver of the names of datasets; None where it refuses the catalog."""
     with silence():
         from kedro.io import DatasetError
         from kedro.io.catalog_config_resolver import CatalogConfigResolver
 
-        def resolver(config: dict[str, Any]) -> Any:
-            try:
-                return CatalogConfigResolver(config, {}, {"{default}": {"type": _UNDECLARED}})
-            except TypeError:  # Kedro 0.19 has nothing for what nobody declares.
-                return CatalogConfigResolver(config, {})
-
         try:
-            return resolver(entries)
+            return CatalogConfigResolver(entries, {})
         except (DatasetError, ValueError, KeyError) as error:
             name = next((name for name in entries if "{" in name and name in str(error)), "")
             at = Origin(conf.origin(_CATALOG, name).source)
-            problems.error("kedro-conf", f"Kedro cannot read the catalog: {error}", at)
-            return resolver({})
+            says = str(error).rstrip(".")
+            problems.error("kedro-conf", f"Kedro cannot read the catalog: {says}", at)
+            return None
 
 
 @frozen

@@ -17,7 +17,7 @@ from dagforge.frontends.python.globals import captured
 from dagforge.frontends.words import check_keys, fault_of_name, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Node, Parameter, Work
-from dagforge.user_code import UserError, import_project_module
+from dagforge.user_code import UserError, import_project_module, problem_of
 
 _KEYS = ("function", "config")
 
@@ -44,7 +44,7 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
         return NodesRead((), (Problem(fault.code, fault.message, at, fault.fix),), complete=False)
     except (Exception, SystemExit) as error:
         what = f"pipeline {shown(definition.name)}: its function failed"
-        problem = _failure(what, UserError.of(error, function.__module__), definition.origin)
+        problem = problem_of(what, UserError.of(error, function.__module__), definition.origin)
         return NodesRead((), (problem,), complete=False)
     reader = _Reader(registry, problems)
     nodes = tuple(reader.node(call) for call in graph.nodes)
@@ -106,7 +106,9 @@ def _function(
             fix="put it below the project's folder or its `src`, or install its package",
         ) from error
     except UserError as error:
-        raise LoadError([_failure(f"{what}: its module cannot be imported", error, at)]) from error
+        raise LoadError(
+            [problem_of(f"{what}: its module cannot be imported", error, at)]
+        ) from error
     found = getattr(module, name, None)
     if isinstance(found, decorators.Pipeline):
         _check_config(found, config, what, definition.origin / "python" / "config", problems)
@@ -143,15 +145,6 @@ def _check_config(
                 fix=did_you_mean(key, arguments),
                 at_key=True,
             )
-
-
-def _failure(what: str, error: UserError, at: Origin) -> Problem:
-    """Return the problem for user code that raised: its own lines only."""
-    failure = error.failure
-    lines = [f"{what}: {failure.type}: {failure.message}".rstrip(": ")]
-    lines += failure.frames.rstrip("\n").split("\n") if failure.frames else []
-    text = "\n".join(line if not number else f"  {line}" for number, line in enumerate(lines))
-    return Problem("import-failed", text, at)
 
 
 def _place(place: decorators.Place, registry: Registry) -> SourceLocation:

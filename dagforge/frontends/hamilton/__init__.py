@@ -1,0 +1,104 @@
+"""Pipelines in Hamilton: functions whose names and arguments are the graph.
+
+Every variable that goes into the outputs is a node, with a dataset of its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dagforge.errors import LoadError, Origin, Problems
+from dagforge.frontends.definitions import Definition, NodesRead, Registry
+from dagforge.frontends.hamilton.definition import DriverDefinition, read_drivers
+from dagforge.frontends.hamilton.driver import build_driver, variables_of
+from dagforge.frontends.hamilton.nodes import RUNNER, Driven, Reader, wanted_of
+
+GROUPING_TAGS = ("airflow.", "airflow:")
+
+
+def needs(definition: Definition) -> Sequence[tuple[str, Origin]]:
+    """Return nothing: drivers name modules, no pipelines."""
+    del definition
+    return ()
+
+
+def drivers_of(definition: Definition, problems: Problems) -> list[DriverDefinition]:
+    """Return the drivers of a pipeline; what is wrong with their definition is kept."""
+    at = definition.origin / RUNNER
+    return read_drivers(definition.name, definition.body[RUNNER], at, problems)
+
+
+def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
+    """Return the nodes of a pipeline's drivers; every declared variant is built, too."""
+    problems = Problems()
+    drivers = drivers_of(definition, problems)
+    if problems.errors:
+        return NodesRead((), tuple(problems.found), complete=False)
+    driven = [_kept(driver, registry, problems) for driver in drivers]
+    built = [each for each in driven if each is not None]
+    if problems.errors:
+        return NodesRead((), tuple(problems.found), complete=False)
+    reader = Reader(definition.name, built, registry.conf.root, problems)
+    nodes = reader.nodes()
+    parameters = reader.parameters()
+    for driver in drivers:
+        _check_variants(definition, driver, built, registry, problems)
+    tagged = any(tag.startswith(GROUPING_TAGS) for node in nodes for tag in node.tags)
+    return NodesRead(
+        nodes,
+        tuple(problems.found),
+        complete=not problems.errors,
+        parameters=parameters,
+        grouping="tags" if tagged else "module",
+        on_demand=True,
+    )
+
+
+def _kept(driver: DriverDefinition, registry: Registry, problems: Problems) -> Driven | None:
+    """Return a driver, built; None where it cannot be, and what is wrong is kept."""
+    try:
+        return _driven(driver, registry, problems)
+    except LoadError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _driven(
+    driver: DriverDefinition,
+    registry: Registry,
+    problems: Problems,
+    *,
+    variant: str = "",
+) -> Driven:
+    built = build_driver(driver, registry.conf.root)
+    variables = variables_of(built)
+    wanted, savers = wanted_of(driver, variables, problems, variant=variant)
+    return Driven(driver, variables, wanted, savers)
+
+
+def _check_variants(
+    definition: Definition,
+    driver: DriverDefinition,
+    driven: Sequence[Driven],
+    registry: Registry,
+    problems: Problems,
+) -> None:
+    """Build a driver with each of its other configs; report what is wrong with any of them."""
+    for index, config in enumerate(driver.variants):
+        at = driver.origin / "variants" / index
+        listed = ", ".join(f"{key}={value!r}" for key, value in config.items())
+        variant = f"variant {index + 1} ({listed}): "
+        found = Problems()
+        with found.kept():
+            merged = replace(driver, config={**driver.config, **config})
+            other = _driven(merged, registry, found, variant=variant)
+            changed = [other if each.definition is driver else each for each in driven]
+            Reader(definition.name, changed, registry.conf.root, found).parameters()
+        for problem in found.errors:
+            message = problem.message.removeprefix(variant)
+            where = f" ({problem.location})" if problem.location else ""
+            problems.error(problem.code, f"{variant}{message}{where}", at, fix=problem.fix)
+
+
+__all__ = ["RUNNER", "drivers_of", "needs", "read_nodes"]

@@ -1,0 +1,1 @@
+"""Why are employees absent, and for how long?"""
