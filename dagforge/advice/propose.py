@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from random import Random
 
 from dagforge.advice.assumptions import Assumptions
 from dagforge.advice.coarsen import ROUNDS, SECONDS_PER_MINUTE, coarsen, may_share
@@ -13,11 +14,15 @@ from dagforge.advice.simulate import cost, order_of
 
 EFFORT = 800_000
 """About how many steps improving takes at most; large graphs get no further than the rounds."""
+RESTARTS = 12
+"""Beginnings by chance, the same ones each time, for graphs on which effort is left."""
 WEIGHTS = (1.0, 0.0)
 FEW = 14
 """Up to so many tasks, every pair of them is tried."""
 SLOPE = 0.01
 """What a second of a task counts on the way to cheaper ones, whatever its price."""
+SIDEWAYS = 8
+"""So many changes may follow each other that save nothing."""
 LEAST = 1e-6
 """What does not save so many seconds is not worth a change."""
 
@@ -52,6 +57,10 @@ def propose(graph: Graph, assumptions: Assumptions, known: Iterable[Sequence[int
     for start, price in by_price:
         if price < inf:
             search.improve(start)
+    chance = Random(0)
+    for _ in range(RESTARTS):
+        if search.effort > 0:
+            search.improve(search.cut(chance))
     return search.best
 
 
@@ -66,6 +75,7 @@ class _Search:
     Attributes:
         place: of each unit in a topological order.
         seen: by tasks what `look` has found.
+        been: tasks whose changes were all looked at.
         effort: how much is left.
         best: the cheapest so far that keep the rules; the first of those that cost the same.
         price: what they cost.
@@ -75,6 +85,7 @@ class _Search:
     assumptions: Assumptions
     place: Sequence[int]
     seen: dict[Tasks, float] = field(default_factory=dict)
+    been: set[Tasks] = field(default_factory=set)
     effort: int = EFFORT
     best: Tasks = ()
     price: float = inf
@@ -104,21 +115,41 @@ class _Search:
         for tasks in grown[-1:] if weight else grown:
             self.look(_tasks(tasks))
 
+    def cut(self, chance: Random) -> Tasks:
+        """Return the units, in an order in which they can run, cut into pieces by chance."""
+        labels: dict[tuple[int, int, str], int] = {}
+        tasks = [0] * self.graph.size
+        often, piece = chance.random(), 0
+        for unit in sorted(range(self.graph.size), key=self.place.__getitem__):
+            piece += chance.random() < often
+            key = (piece, self.graph.kind[unit], self.graph.name[unit])
+            tasks[unit] = labels.setdefault(key, len(labels))
+        return _tasks(tasks)
+
     def improve(self, tasks: Tasks) -> None:
-        """Change tasks one by one, as long as that makes them cheaper and effort is left."""
-        current = self.look(tasks)
-        while self.effort > 0:
-            step, price = tasks, current
+        """Change tasks one by one, as long as that makes them cheaper and effort is left.
+
+        A few changes may leave the cost as it is: another one may follow that they allow. What was
+        changed once before is not gone on from again.
+        """
+        current, sideways = self.look(tasks), SIDEWAYS
+        while tasks not in self.been and self.effort > 0:
+            self.been.add(tasks)
+            step, price = tasks, inf
             for changed in self._changes(tasks):
                 if self.effort <= 0:
                     break
+                if changed in self.been:
+                    continue
                 found = self.look(changed)
                 if found < price - LEAST:
                     step, price = changed, found
-                    if len(tasks) > FEW:
+                    if len(tasks) > FEW and price < current - LEAST:
                         break
-            if step == tasks:
-                return
+            if price >= current - LEAST:
+                if price > current + LEAST or not sideways:
+                    return
+                sideways -= 1
             tasks, current = step, price
 
     def _changes(self, tasks: Tasks) -> Iterator[Tasks]:
