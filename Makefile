@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
 LOCKS := tests/real/requirements
-TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 airflow-3.3-aws prefect kedro-0.19 kedro-1.7
+TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 airflow-3.3-aws prefect hamilton-1.77 hamilton-1.89 kedro-0.19 kedro-1.7
 MEASURED := airflow-3.3 kedro-1.7 dag-factory
 ENVIRONMENTS := $(sort $(TESTED) $(MEASURED))
 
@@ -15,6 +15,7 @@ UV := .venvs/uv/bin/uv
 BIN := .venv/bin
 SOURCES := dagforge tests scripts benchmarks examples
 JOBS ?= 2
+NO_REAL := --ignore tests/real --ignore tests/test_wheel.py
 
 # The first python that runs and lies in the range: a name may be a launcher with nothing behind it.
 first_python = $(shell for p in python3 python3.12 python3.11 python3.10 python3.13; do \
@@ -35,14 +36,17 @@ demo: .venvs/demo/.installed ## Compile the spaceflights project of conf/ for ev
 
 ##@ Test
 
-test: check wheel real ## Everything: check, wheel and real
+test: check slow wheel real ## Everything: check, slow, wheel and real
 
 check: .venv/.installed ## Formatting, lint, types, layers, unit and golden tests: under a minute
 	$(BIN)/ruff format --quiet --check $(wildcard $(SOURCES))
 	$(BIN)/ruff check --quiet $(wildcard $(SOURCES))
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n $(JOBS) --dist worksteal --ignore tests/real --ignore tests/test_wheel.py
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal -m "not slow" $(NO_REAL)
+
+slow: .venv/.installed ## What check leaves out: processes, servers on loopback, many cases
+	$(BIN)/pytest -q -n $(JOBS) --dist worksteal -m slow $(NO_REAL)
 
 wheel: .venv/.installed ## Build the wheel and use it in an empty environment, away from the checkout
 	$(BIN)/pytest -q tests/test_wheel.py
@@ -135,4 +139,4 @@ AZURITE := tests/real/azurite
 	@cd .venvs/azurite && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
-.PHONY: demo test check wheel real golden format bench environments lock clean help
+.PHONY: demo test check slow wheel real golden format bench environments lock clean help

@@ -26,7 +26,7 @@ from benchmarks.others import (
     write_kedro_namespaces,
     write_kedro_project,
 )
-from benchmarks.projects import write_project
+from benchmarks.projects import write_hamilton_project, write_project
 
 ROOT = Path(__file__).parents[1]
 DAGFORGE = Path(sys.executable).with_name("dagforge")
@@ -50,6 +50,7 @@ for kind in ("catalog", "parameters", "airflow"):
     loader.get(kind)
 for pipeline in pipelines.values():
     pipeline.nodes
+gc.freeze()
 """
 SILENT = "disable_existing_loggers: false\nversion: 1\n"
 AIRFLOW_CREATE = ("-m", "kedro", "airflow", "create", "--target-dir", "dags-of-kedro-airflow")
@@ -252,6 +253,24 @@ def graph(bench: Bench) -> None:
         show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+BUILD_DRIVER = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import big
+from hamilton import base, driver
+driver.Builder().with_config({}).with_modules(big).with_adapters(base.DictResult()).build()
+"""
+
+
+def hamilton(bench: Bench) -> None:
+    """Load and plan a module of 1,000 functions, against Hamilton building its driver."""
+    project = bench.folder / "hamilton"
+    write_hamilton_project(project, functions=1_000)
+    built = bench.python("Hamilton", "-c", BUILD_DRIVER, project)
+    planned = bench.dagforge(project, "list")
+    show("1,000 functions / Hamilton", compare(planned, built, bench.pairs), "at most 1.3")
+
+
 POLICY = """
 [tool.dagforge.policy]
 owner = {required = true, one-of = ["data-platform"]}
@@ -403,6 +422,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "check": check,
     "diff": diff,
     "graph": graph,
+    "hamilton": hamilton,
     "policy": policy,
     "dagbag": dagbag,
     "task": task,

@@ -71,3 +71,21 @@ def _definition(name: str, nodes: int, group: int | None, chance: random.Random)
         yield f"      outputs: {output}\n"
         yield f"      tags: [{', '.join(tags)}]\n\n"
         written.append(output)
+
+
+def write_hamilton_project(folder: Path, functions: int) -> None:
+    """Write a project whose only module has so many functions, each of which takes two others."""
+    texts = ["def f0(size: int) -> int:\n    return size\n"]
+    for number in range(1, functions):
+        taken = sorted({number - 1, max(0, number - 7)})
+        arguments = ", ".join(f"f{each}: int" for each in taken)
+        texts.append(f"def f{number}({arguments}) -> int:\n    return f{taken[0]}\n")
+    files = {
+        "big.py": "\n\n".join(texts),
+        "conf/base/pipelines.yml": "big: {hamilton: {modules: [big], inputs: {size: 3}}}\n",
+        "dagforge.toml": 'project = "big"\n',
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

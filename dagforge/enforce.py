@@ -14,8 +14,8 @@ from dagforge.policy.model import Dag, Finding, Task
 from dagforge.policy.rules import Rule
 from dagforge.resolve import EXCEPTIONS, Layer
 
-_Exception = tuple[int, str]
-"""Layer, by its id, and rule."""
+_Entry = tuple[int, str]
+"""An exception: the layer that makes it, by its id, and the rule."""
 
 
 @dataclass(slots=True)
@@ -42,8 +42,8 @@ def enforce(
             for anything; it is not when the layer holds for pipelines that are not among `dags`.
     """
     told: dict[tuple[object, ...], _Told] = {}
-    used: set[_Exception] = set()
-    judged: set[_Exception] = set()
+    used: set[_Entry] = set()
+    judged: set[_Entry] = set()
     exceptions = list(_exceptions(dags))
     failed = Problems()
     for rule in rules:
@@ -62,7 +62,7 @@ def enforce(
 
 
 def _findings(
-    rule: Rule, dags: Iterable[Dag], failed: Problems, judged: set[_Exception] | None
+    rule: Rule, dags: Iterable[Dag], failed: Problems, judged: set[_Entry] | None
 ) -> Iterator[Finding]:
     """Yield what breaks a rule; a rule that fails is told once, and asked no further."""
     for dag in dags:
@@ -92,7 +92,7 @@ def _exceptions(dags: Iterable[Dag]) -> Iterator[tuple[Layer, str]]:
 def _wrong_exceptions(
     exceptions: Iterable[tuple[Layer, str]],
     rules: Sequence[Rule],
-    unused: set[_Exception],
+    unused: set[_Entry],
     may_be_unused: Callable[[Layer], bool],
 ) -> Iterator[Problem]:
     names = {rule.name for rule in rules}

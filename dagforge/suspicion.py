@@ -32,7 +32,7 @@ def _shape(what: str, signs: str, pattern: str) -> Shape:
 
 # As at 2026-11. The beginnings are the issuers' own, made so that leaked keys can be found. Of the
 # libraries that know some, detect-secrets has had no release since 2024-05, and its fork
-# bc-detect-secrets finds 10 of the 31 of tests/test_credentials.py and imports requests.
+# bc-detect-secrets finds 8 of the 31 of tests/test_credentials.py, and imports requests.
 SHAPES: Sequence[Shape] = (
     _shape("an AWS access key", "AKIA ASIA", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
     _shape("an Anthropic API key", "sk-ant-", r"\bsk-ant-[a-z0-9]+-[\w-]{20,}"),

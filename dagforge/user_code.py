@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
+import re
 import sys
 import sysconfig
 import traceback
@@ -173,7 +174,9 @@ def problem_of(what: str, error: UserError, at: Place) -> Problem:
         at: what the code is of.
     """
     failure = error.failure
-    lines = [f"{what}: {failure.type}: {failure.message}".rstrip(": ")]
+    # Where an object lies in memory is different each time.
+    message = re.sub(r" at 0x[0-9a-f]+", "", failure.message)
+    lines = [f"{what}: {failure.type}: {message}".rstrip(": ")]
     lines += failure.frames.rstrip("\n").split("\n") if failure.frames else []
     text = "\n".join(line if not number else f"  {line}" for number, line in enumerate(lines))
     return Problem("import-failed", text, at)

@@ -34,7 +34,7 @@ pipeline; in each of them `for_tags:` and `for_tasks:` hold settings by tag and 
 6. `settings` of the node itself
 7. `--params`
 
-Within each, base comes before the environment, and `dagforge*.yml` before the orchestrator's files. Mappings are merged
+Within each, [packages that the project extends](platform.md) come first, base before the environment, and `dagforge*.yml` before the orchestrator's files. Mappings are merged
 key by key, everything else replaces; null within a mapping removes the key (in `vars`, `params` and `parameters` it is
 a value).
 

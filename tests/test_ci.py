@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from dagforge.cli import invoke
 from tests.actions import run_action
 from tests.docs_pages import PROJECT
 from tests.git import ENVIRONMENT, make_repository
@@ -88,15 +86,25 @@ def scripts(value: Any) -> list[str]:
 def test_commands_of_the_snippets_pass_where_files_are_up_to_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_project(tmp_path, FACTS)
-    monkeypatch.chdir(tmp_path)
+    made = make_repository(tmp_path / "repository")
+    write_project(made.root, FACTS)
+    monkeypatch.chdir(made.root)
     assert run("create").code == 0
+    made.commit()
+    made.git("update-ref", "refs/remotes/origin/main", "main")
     lines = [line for snippet in SNIPPETS for line in scripts(yaml.safe_load(snippet))]
     tried = [line for line in lines if re.match("dagforge (?!verify)", line)]
-    assert len(tried) == 8
-    for command in tried:
-        words = shlex.split(command.partition(" > ")[0])
-        invoke(words[1:])
+    assert len(tried) == 9
+    environment = {
+        **ENVIRONMENT,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GITHUB_BASE_REF": "main",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
+    for command in dict.fromkeys(tried):
+        subprocess.run(["bash", "-e", "-c", command], cwd=made.root, env=environment, check=True)
+    assert (tmp_path / "summary.md").read_text().startswith("### DAGs: ")
+    assert '"results": []' in (made.root / "dagforge.sarif").read_text()
 
 
 # --- the action

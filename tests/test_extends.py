@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,27 @@ ACME = {
         {% endblock %}
         """,
     "acme_dagforge/conf/base/dagforge.yml": "default: {contact: data@acme.io}\n",
+}
+PLATFORM = {
+    "pyproject.toml": """
+        [build-system]
+        requires = ["hatchling"]
+        build-backend = "hatchling.build"
+
+        [project]
+        name = "acme-dagforge"
+        version = "2.1.3"
+
+        [project.entry-points."dagforge.policy"]
+        acme-owner = "acme_dagforge.rules:owner"
+        """,
+    "acme_dagforge/rules.py": """
+        def owner(dag, *, owners):
+            for task in dag.tasks:
+                if task.settings["owner"] not in owners:
+                    name = task.settings["owner"]
+                    yield task.problem(f"'{name}' is unknown here", setting="owner")
+        """,
 }
 SHOP = {"dagforge.toml": 'project = "shop"\nextends = ["acme_dagforge"]\n'}
 
@@ -174,6 +197,41 @@ def test_a_release_that_the_project_asks_for(tmp_path: Path, site: Path) -> None
     write(site, {"acme_dagforge-2.1.dist-info/METADATA": metadata})
     facts = {"dagforge.toml": 'project = "shop"\nextends = ["acme_dagforge >=2,<3"]\n'}
     assert "Made by the platform" in created(write_project(tmp_path / "shop", facts))
+
+
+def _renamed(text: str) -> str:
+    return text.replace("acme_dagforge", "acme_built").replace("acme-dagforge", "acme-built")
+
+
+def test_a_package_that_was_built_and_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What hatchling builds from the files that docs/platform.md lists is all that is needed."""
+    files = {**ACME, "acme_dagforge/__init__.py": "", **PLATFORM}
+    # A name of its own: what is imported once stays.
+    source = tmp_path / "source"
+    named = {path: path.replace("acme_dagforge", "acme_built") for path in files}
+    write(source, {named[path]: _renamed(text) for path, text in files.items()})
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    site = tmp_path / "site-packages"
+    with zipfile.ZipFile(next(source.glob("dist/*.whl"))) as wheel:
+        wheel.extractall(site)
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    facts = """
+        project = "shop"
+        extends = ["acme_built ~= 2.1"]
+        [policy]
+        acme-owner = {owners = ["platform"]}
+        """
+    root = write_project(tmp_path / "shop", {"dagforge.toml": facts})
+    assert "Made by the platform" in created(root)
+    ran = run("validate", "--project", str(root), "--params", "owner=me")
+    assert (ran.code, ran.err) == (
+        1,
+        "conf/base/pipelines.yml:1:1: error: 'me' is unknown here [policy]\n"
+        "  task 'load' of pipeline 'etl' and 1 more; rule 'acme-owner', dagforge.toml:4:14\n",
+    )
 
 
 def test_what_runs_nodes_needs_no_package(tmp_path: Path) -> None:

@@ -5,17 +5,25 @@ That imported DAGs are those that dag-factory makes is tested in tests/real.
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dagforge.conf import parse_yaml
-from dagforge.reading.parts import MAX_PARTS
+from dagforge.importing.project import SourceFile, import_project
+from dagforge.importing.yaml_text import to_yaml
+from dagforge.reading.parts import MAX_PARTS, Part, read_parts
+from dagforge.resources import templates_dir
+from dagforge.target import read_target
 from tests.projects import AIRFLOW, PIPELINES, Ran, run
 
+AIRFLOW_3 = read_target("airflow", templates_dir())
 EMPTY = "airflow.operators.empty.EmptyOperator"
 BASH = "airflow.operators.bash.BashOperator"
 
@@ -616,3 +624,79 @@ def test_the_example_of_the_documentation_is_true() -> None:
     )
     found = imported(before)
     assert (f"# {PIPELINES}\n{found[0]}", f"# {AIRFLOW}\n{found[1]}") == (pipelines, settings)
+
+
+# --- whatever stands there
+
+ODD = """on 0123 1:30 a:_b a_#b -_a {{_ds_}} @daily *_* | ' " \\ % # ~ _x x_ <<: !t &a *a ? ---"""
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**12), 10**12),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.sampled_from([word.replace("_", " ") for word in ODD.split()]),
+    st.sampled_from(["", "line\nbreak\n", "\n\n", "a\n\n b", "#\n#"]),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("ab:#- é", min_size=1, max_size=4), inner, max_size=4)
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def part_of(value: Any) -> Part:
+    """Return a value as parts, with a comment at each."""
+    if isinstance(value, dict):
+        made: Any = {key: part_of(inner) for key, inner in value.items()}
+    elif isinstance(value, list):
+        made = tuple(part_of(inner) for inner in value)
+    else:
+        made = value
+    return Part(made, before=("# above",), after="# behind")
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b b", "c:"]), VALUES, max_size=3))
+@settings(deadline=None, max_examples=200)
+def test_what_is_written_is_read_again(value: dict[str, Any]) -> None:
+    text = to_yaml(part_of(value))
+    assert repr(parse_yaml(text.encode(), "x.yml").data or {}) == repr(value), text
+    # As PyYAML reads it, it is the same: what is quoted for one reader is quoted for all.
+    assert repr(read_parts(text.encode(), "x.yml").plain or {}) == repr(value), text
+
+
+WORDS = st.sampled_from(
+    ["default", "default_args", "tasks", "task_groups", "operator", "decorator", "dependencies",
+     "schedule", "datasets", "timetable", "start_date", "__type__", "__args__", "__and__", "__or__",
+     "__join__", "items", "callback", "on_failure_callback", "on_failure_callback_name",
+     "on_failure_callback_file", "python_callable", "python_callable_name", 
+     "python_callable_file", "retry_delay", "retry_delay_sec", "params",
+     "inlets", "outlets", "user_defined_macros", "expand",
+     "parent_group_name", "task_group_name", "task_id", "group_name", "operator_aliases", "t", "g"]
+)  # fmt: skip
+LEAVES = st.sampled_from(
+    [EMPTY, "t.Op", "t", "g", "2 days", "@daily", "0 3 * * *", "a & b", "$X/y.py", "builtins.list",
+     "datetime.timedelta", "airflow.sdk.Param", "airflow.sdk.task", "+t", 5, -1.5, True, None, ""]
+)  # fmt: skip
+FILES = st.dictionaries(
+    WORDS,
+    st.recursive(
+        LEAVES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=5),
+        max_leaves=25,
+    ),
+    max_size=4,
+)
+
+
+@given(FILES)
+@settings(deadline=None, max_examples=200)
+def test_no_file_makes_the_import_itself_fail(value: dict[str, Any]) -> None:
+    source = SourceFile(read_parts(json.dumps(value).encode(), "dags.yml"))
+    found = import_project([source], AIRFLOW_3, None)
+    assert found.dags or found.problems
+    for name, text in found.texts().items():
+        parse_yaml(text.encode(), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -203,12 +203,13 @@ SITE = {
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder where Python looks for packages, with `acme_rules` in it."""
     site = write_project(tmp_path / "site", SITE)
     monkeypatch.setattr(sys, "path", [str(site), *sys.path])
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return site
+    yield site
+    for name in [name for name in sys.modules if name.startswith("acme_rules")]:
+        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("site")

@@ -242,7 +242,7 @@ def _backfill(dag: DagOutline, after: datetime.datetime | None) -> str:
     """Return how many runs catchup would start; empty where it would not."""
     if not dag.catchup or after is None:
         return ""
-    count = runs_between(_calendar(dag), after, MOST_RUNS + 1)
+    count = runs_between(calendar_of(dag), after, MOST_RUNS + 1)
     if not count:
         return ""
     shown = f"more than {MOST_RUNS:,}" if count > MOST_RUNS else f"{count:,}"
@@ -340,11 +340,11 @@ def _runs_lines(change: DagChange, found: Comparison, style: Style, runs: int) -
 
 def _runs_text(dag: DagOutline, after: datetime.datetime | None, count: int) -> str:
     """Return the next runs of a DAG, or its first ones, with the logical date of each."""
-    calendar = _calendar(dag)
+    calendar = calendar_of(dag)
     if not can_tell(dag.schedule):
         return "no run by the clock"
     runs = planned_runs(calendar, after, count)
-    what = "first runs" if after is None else f"next runs after {_moment(after)}"
+    what = "first runs" if after is None else f"next runs after {moment_text(after)}"
     if not runs:
         every = isinstance(dag.schedule, Every) and dag.schedule.meaning == "trigger"
         return "counted from its first run" if every else f"{what}: none"
@@ -361,16 +361,18 @@ def planned_runs(
 
 def _run_text(run: Run) -> str:
     if run.start == run.at:
-        return _moment(run.at)
-    return f"{_moment(run.at)} (for {_moment(run.start)})"
+        return moment_text(run.at)
+    return f"{moment_text(run.at)} (for {moment_text(run.start)})"
 
 
-def _moment(moment: datetime.datetime) -> str:
+def moment_text(moment: datetime.datetime) -> str:
+    """Return a moment in UTC, to the minute where it is a whole one."""
     utc = moment.astimezone(datetime.timezone.utc)
     return utc.strftime("%Y-%m-%d %H:%M:%S" if utc.second else "%Y-%m-%d %H:%M")
 
 
-def _calendar(dag: DagOutline) -> Calendar:
+def calendar_of(dag: DagOutline) -> Calendar:
+    """Return what decides when a DAG runs."""
     return Calendar(dag.schedule, dag.start_date, dag.end_date, dag.catchup)
 
 
@@ -624,7 +626,7 @@ def _dag_data(dag: DagOutline, found: Comparison, runs: int) -> Data:
 def _runs_data(dag: DagOutline, found: Comparison, runs: int) -> list[Data]:
     return [
         {"at": run.at.isoformat(), "start": run.start.isoformat(), "end": run.end.isoformat()}
-        for run in planned_runs(_calendar(dag), found.after, runs)
+        for run in planned_runs(calendar_of(dag), found.after, runs)
     ]
 
 

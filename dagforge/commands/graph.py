@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dagforge.commands.made_file import write_made
 from dagforge.commands.options import (
     completing,
     listed,
     make_request,
     project_options,
-    say,
     say_more,
     selection_options,
     settings_options,
@@ -21,19 +21,15 @@ from dagforge.commands.options import (
     talk_options,
     target_options,
     tell,
-    working_folder,
 )
 from dagforge.draw import FORMATS, draw
 from dagforge.drawing.focus import Focus, look_at, names_in
-from dagforge.drawing.labels import MADE_BY
 from dagforge.drawing.model import By, Picture
 from dagforge.drawing.panels import Grouped, picture_of
 from dagforge.errors import (
     DagForgeError,
     Problem,
     Problems,
-    SourceLocation,
-    StaleError,
     UsageError,
     did_you_mean,
 )
@@ -48,13 +44,9 @@ VIEWS: Mapping[str, tuple[By, ...]] = {
 }
 BY_ENDING = {ending: name for name, form in FORMATS.items() for ending in form.endings}
 DEFAULT_FORMAT = "mermaid"
-# Where ours say who made them: after the beginning of a document, at most.
-_HEAD = 400
 DEFAULT_STEPS = 1
 DRAWN_ERRORS = frozenset({"group-cycle"})
 """What can be wrong with a pipeline and yet be drawn."""
-STATUSES = {"changed": "updated"}
-"""The words of `dagforge create`, where they differ."""
 
 
 class Steps(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
@@ -152,7 +144,7 @@ def graph(pipeline: str | None, **options: Any) -> None:
     if options["output"] is None:
         click.echo(text, nl=False)
     else:
-        _write(text, options)
+        write_made(text, "graph", options["output"], options)
     errors = [problem for problem in found.problems if problem.severity == "error"]
     if errors:
         raise DagForgeError([*errors, *warnings])
@@ -236,42 +228,3 @@ def _steps(value: int | None) -> int | None:
     if value is None:
         return DEFAULT_STEPS
     return None if value < 0 else value
-
-
-def _write(text: str, options: Mapping[str, Any]) -> None:
-    """Write the picture to its file, or with --check hold it against the file.
-
-    Raises:
-        StaleError: the file is not up to date.
-        OutputError: it cannot be written, or holds something else.
-    """
-    from dagforge.output.new_files import create_files
-
-    working_folder()
-    path: Path = options["output"]
-    content = text.encode()
-    old = _read(path)
-    at = SourceLocation(short_path(path))
-    if options["check"]:
-        if old != content:
-            raise StaleError.of(
-                "stale-file",
-                "this file is not what `dagforge graph` gives now"
-                if old is not None
-                else "this picture does not exist",
-                at=at,
-                fix="run the same command without --check",
-            )
-        say(f"{'unchanged':<10} {at}", options)
-        return
-    is_ours = old is not None and MADE_BY.encode() in old[:_HEAD]
-    may_replace = {path} if is_ours or options["force"] else set()
-    [(status, _)] = create_files({path: content}, may_replace=may_replace)
-    say(f"{STATUSES.get(status, status):<10} {at}", options)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None

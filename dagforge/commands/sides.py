@@ -105,13 +105,13 @@ def sides_of(asked: Asked, folder: Path) -> tuple[Side, Side, datetime.datetime 
     other = Path(against) if against is not None else None
     if against is not None and _is_folder(against, request.root):
         assert other is not None
-        return _folder_side(other, asked), Side(HERE, request), _date_of_head(request.root)
+        return _folder_side(other, asked), Side(HERE, request), date_of_head(request.root)
     versions = request.airflow_version is not None or asked.old_version is not None
     if against is None and versions and not asked.fork:
         return (
             Side(HERE, replace(request, airflow_version=asked.old_version)),
             Side(HERE, request),
-            _date_of_head(request.root),
+            date_of_head(request.root),
         )
     repository = repository_of(request.root)
     first, second = _revisions(repository, against or _HEAD, fork=asked.fork)
@@ -161,7 +161,8 @@ def _revisions(
     return find_revision(repository, one), new
 
 
-def _date_of_head(root: Path) -> datetime.datetime | None:
+def date_of_head(root: Path) -> datetime.datetime | None:
+    """Return when the last commit was made; None where there is none."""
     repository = find_repository(root)
     if repository is None or not has_revision(repository, _HEAD):
         return None

@@ -127,15 +127,21 @@ def batches(files: Iterable[Written], read_command: Callable[[str], Request]) ->
     """
     problems = Problems()
     by_request: dict[str, tuple[Request, list[Written]]] = {}
+    # Commands differ in the name of their pipeline, which is said by the header besides.
+    read: dict[str, Request] = {}
     for file in files:
+        command = file.manifest.command
+        name = shlex.join(["dagforge", "create", "--pipeline", file.manifest.pipeline])
+        rest = command.removeprefix(name)
         try:
-            request = read_command(file.manifest.command)
+            if rest not in read:
+                read[rest] = read_command(command)
         except DagForgeError as error:
             why = error.problems[0].message
-            problems.extend([bad_header(file.at, f"`{file.manifest.command}`: {why}")])
+            problems.extend([bad_header(file.at, f"`{command}`: {why}")])
             continue
         # What the project says now of its environment may not be what held for the file.
-        request = replace(request, pipelines=(), env=file.manifest.env or "base")
+        request = replace(read[rest], pipelines=(), env=file.manifest.env or "base")
         by_request.setdefault(repr(request), (request, []))[1].append(file)
     problems.raise_errors(VerificationError)
     return tuple(

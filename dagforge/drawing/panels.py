@@ -43,7 +43,7 @@ def picture_of(grouped: Grouped, views: Sequence[By]) -> Picture:
 
     Shapes are coloured by machine, but by group where the groups make a cycle.
     """
-    machines = _machines(grouped.settings)
+    machines = machines_of(grouped.settings)
     colours = _colours_of_groups(grouped) if grouped.cycle else _colours_of_machines(machines)
     maker = _Maker(grouped, machines)
     panels = tuple(maker.by_node() if by == "node" else maker.by_task() for by in views)
@@ -174,24 +174,38 @@ class _Maker:
     def _machine(self, nodes: Iterable[Node]) -> str | None:
         """Return the name of the machine that nodes ask for together."""
         prefixes = tag_prefixes(self.grouped.settings, "resources_tag_prefix")
-        names = sorted(
-            {
-                tag.removeprefix(next(prefix for prefix in prefixes if tag.startswith(prefix)))
-                for node in nodes
-                for tag in node.tags
-                if tag.startswith(prefixes)
-            }
-        )
-        if not names:
-            return DEFAULT_MACHINE if DEFAULT_MACHINE in self.machines else None
-        return larger([self.machines.get(name) or Machine(name) for name in names]).name
+        found = machine_for(nodes, self.machines, prefixes)
+        return found.name if found else None
+
+
+def machine_for(
+    nodes: Iterable[Node], machines: Mapping[str, Machine], prefixes: tuple[str, ...]
+) -> Machine | None:
+    """Return the machine that nodes ask for together; None where they ask for none.
+
+    Args:
+        nodes: of one task.
+        machines: of the settings, by name.
+        prefixes: what a tag that names a machine begins with.
+    """
+    names = sorted(
+        {
+            tag.removeprefix(next(prefix for prefix in prefixes if tag.startswith(prefix)))
+            for node in nodes
+            for tag in node.tags
+            if tag.startswith(prefixes)
+        }
+    )
+    if not names:
+        return machines.get(DEFAULT_MACHINE)
+    return larger([machines.get(name) or Machine(name) for name in names])
 
 
 def _sorted(arrows: Iterable[Arrow]) -> tuple[Arrow, ...]:
     return tuple(sorted(arrows, key=lambda arrow: (arrow.start, arrow.end)))
 
 
-def _machines(settings: Mapping[str, Any]) -> dict[str, Machine]:
+def machines_of(settings: Mapping[str, Any]) -> dict[str, Machine]:
     """Return the machines of the settings by name."""
     entries = settings.get("machines") or {}
     return {name: machine(name, entry) for name, entry in entries.items() if entry is not None}
@@ -204,7 +218,7 @@ def _colours_of_machines(machines: Mapping[str, Machine]) -> tuple[Colour, ...]:
     the whole.
     """
     by_size = sorted(machines.values(), key=lambda each: (_size(each), each.name))
-    return tuple(Colour(each.name, step, _wants(each)) for step, each in enumerate(by_size))
+    return tuple(Colour(each.name, step, wants_of(each)) for step, each in enumerate(by_size))
 
 
 def _size(of: Machine) -> tuple[Fraction, Fraction, Fraction]:
@@ -218,7 +232,8 @@ def _size(of: Machine) -> tuple[Fraction, Fraction, Fraction]:
     return accelerators, processors, memory
 
 
-def _wants(of: Machine) -> str:
+def wants_of(of: Machine) -> str:
+    """Return what a machine has, such as `cpu 500m, memory 1Gi`."""
     wants = {**of.limits, **of.requests}
     return ", ".join(
         f"{'gpu' if name == GPU_RESOURCE else name} {wants[name]}" for name in sorted(wants)

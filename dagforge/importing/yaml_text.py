@@ -127,8 +127,16 @@ def _text(text: str, in_brackets: bool = False) -> str:
         return text
     if "\\" in text and "'" not in text and text.isprintable():
         return f"'{text}'"
-    # JSON's quotes are YAML's, but for characters that YAML has no room for as they are.
-    return json.dumps(text, ensure_ascii=not text.replace("\n", "").isprintable())
+    # JSON's quotes are YAML's, but for the characters that do not show.
+    return "".join(map(_shown, json.dumps(text, ensure_ascii=False)))
+
+
+def _shown(character: str) -> str:
+    """Return a character, or YAML's escape of one that does not show."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _is_block(text: str) -> bool:

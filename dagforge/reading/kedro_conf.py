@@ -21,6 +21,8 @@ from dagforge.reading.scalars import kind_of
 
 # What kedro-airflow reads, where the project's settings say nothing else.
 _PATTERNS = {"airflow": ["airflow*", "airflow/**"]}
+# What `kedro run --params` may be needed for; a setting of a DAG must be known before.
+_OF_RUNS = ("catalog", "parameters")
 _SUFFIXES = (".yml", ".yaml", ".json")
 OVERLAY = "catalog_dagforge.yml"
 """A file of the catalog that DagForge writes itself, with what it keeps between tasks."""
@@ -59,7 +61,7 @@ class KedroConf:
     def values(self, family: str) -> dict[str, Any]:
         """Return the entries of a family of files, merged and resolved, without Kedro's `_` keys.
 
-        A parameter that only a run knows is `<its name>`.
+        In a catalog and in parameters, what only a run knows is `<its name>`.
 
         Raises:
             LoadError: Kedro cannot read them.
@@ -87,13 +89,13 @@ class KedroConf:
         """
         problems = Problems()
         by_file: dict[int, dict[str, Any]] = {}
-        files = self.files(family)
+        values, files = self.values(family), self.files(family)
         is_soft = self._is_soft(family)
-        for name, value in self.values(family).items():
+        for name, value in values.items():
             plain = _plain(value, Origin(EntryPlace(self, family, name)), problems)
-            having = [number for number, file in enumerate(files) if file.has(name)] or [-1]
-            shares = {having[-1]: plain}
-            if is_soft:
+            having = [number for number, file in enumerate(files) if file.has(name)]
+            shares = {having[-1] if having else -1: plain}
+            if is_soft and having:
                 shares = _shares(plain, [(number, files[number].entry(name)) for number in having])
             for number, share in shares.items():
                 by_file.setdefault(number, {})[name] = share
@@ -140,7 +142,8 @@ class KedroConf:
             found = self._try(family, unknown)
             while isinstance(found, Exception):
                 missing = _RUNTIME_PARAMETER.search(str(found))
-                if missing is None or not _add(unknown, missing["name"]):
+                is_of_run = missing is not None and family in _OF_RUNS
+                if missing is None or not is_of_run or not _add(unknown, missing["name"]):
                     raise LoadError(self._problems(family, found)) from found
                 found = self._try(family, unknown)
         return found
@@ -180,7 +183,8 @@ class KedroConf:
 
     def _problems(self, family: str, error: Exception) -> list[Problem]:
         """Return what is wrong with the files of a family that Kedro cannot read."""
-        own = [problem for file in self.files(family) for problem in file.problems]
+        files = (*self.files(family), *self.files("globals"))
+        own = [problem for file in files for problem in file.problems]
         if own:
             return own
         problems = Problems()

@@ -34,7 +34,7 @@ _LINES_SHOWN = 6
 _WRONG_TAG = re.compile(r"'(?P<tag>.+)' is not a valid node tag")
 # What `find_pipelines` of Kedro warns of instead of failing: the pipelines would just be missing.
 _LOST_MODULE = "An error occurred while importing the '"
-_LOST_PIPELINE = "Nothing defined therein will be returned by 'find_pipelines'"
+_LOST_PIPELINE = "defined therein will be returned by 'find_pipelines'"
 
 
 @dataclass(eq=False)
@@ -117,9 +117,12 @@ class KedroProject:
                 problems.extend(error.problems)
                 return
         if _LOST_PIPELINE in message:
-            first = message.partition("\n")[0].rstrip(".")
-            at = SourceLocation(_shown(self.source, self.root))
-            problems.warn(Problem("kedro-pipelines", f"Kedro leaves something out: {first}", at))
+            says = message.partition("\n")[0].rstrip(".")
+            named = re.search(r"'(?P<name>[\w.]+)' module", says)
+            lost = sys.modules.get(named["name"] if named is not None else "")
+            file = Path(getattr(lost, "__file__", None) or self.source)
+            at = SourceLocation(_shown(file, self.root))
+            problems.warn(Problem("kedro-pipelines", f"Kedro leaves something out: {says}", at))
 
     @contextlib.contextmanager
     def _user_code(self, what: str) -> Iterator[None]:

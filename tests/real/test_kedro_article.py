@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.real.environments import python_of
-from tests.real.kedro_project import variables, write_project
+from tests.real.kedro_runs import variables, write_project
 from tests.real.run_project import REPOSITORY
 
 NODES = """\

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.real.environments import python_of
-from tests.real.kedro_project import VERSIONS, variables
+from tests.real.kedro_runs import VERSIONS, variables
 from tests.real.run_project import REPOSITORY
 
 ENTRIES = {

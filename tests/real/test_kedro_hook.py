@@ -19,7 +19,7 @@ from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import TaskRecord, read_record
 from dagforge.runtime.store import Store
 from tests.real.environments import python_of
-from tests.real.kedro_project import VERSIONS, kedro, ran, variables, write_project
+from tests.real.kedro_runs import VERSIONS, kedro, ran, variables, write_project
 from tests.real.run_project import install
 
 FILES = {

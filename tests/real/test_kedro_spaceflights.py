@@ -15,7 +15,7 @@ from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import SUCCESS, TaskRecord, read_record
 from tests.real.airflow_home import make_airflow
 from tests.real.environments import python_of
-from tests.real.kedro_project import copy_example, ran, results, variables
+from tests.real.kedro_runs import copy_example, ran, results, variables
 from tests.real.pod_api import Image, PodApi, kubeconfig, serving
 from tests.real.prefect_environment import ask, server
 from tests.real.run_project import install, program
@@ -89,6 +89,22 @@ def check_lineage(kept: Mapping[str, TaskRecord]) -> None:
         else:
             assert (each["sha256"], each["producer"]) == (before["sha256"], before["producer"])
     assert {each["name"] for each in read} > {"companies", "preprocessed_shuttles"}
+
+
+def test_the_readme_says_what_happens(packages: Path, tmp_path: Path) -> None:
+    root = copy_example(tmp_path, "1.7")
+    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    found = [line.partition("#")[0].split() for line in lines if line.startswith("    dagforge ")]
+    codes = []
+    for words in found:
+        command = [str(python_of("kedro-1.7")), "-m", *words, "--quiet"]
+        done = subprocess.run(command, cwd=root, env=variables(packages), capture_output=True)
+        codes.append(done.returncode)
+    # The third is the one that DagForge refuses.
+    assert codes == [0, 0, 1, 0]
+    created = {path.parent.name for path in (root / "dags").glob("*/*.py")}
+    assert created == {"local", "cloud", "alone"}
+    assert (root / "conf/base/catalog_dagforge.yml").is_file()
 
 
 CREATED = [

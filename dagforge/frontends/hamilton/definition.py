@@ -88,9 +88,10 @@ def _driver(
 ) -> DriverDefinition:
     check_keys(body, KEYS, what, at, problems)
     reader = _Reader(body, what, at, problems)
-    if "modules" not in body:
+    if body.get("modules") is None:
         message = f"{what} has no 'modules'"
         problems.error("missing-key", message, at, fix="add modules: [my_package.my_module]")
+    reader.check_modules()
     config = reader.mapping("config")
     inputs = body.get("inputs")
     if isinstance(inputs, list):
@@ -169,10 +170,32 @@ class _Reader:
         for index, each in enumerate(value):
             if isinstance(each, str) and each.strip():
                 good.append(each)
+            elif isinstance(each, str):
+                message = f"a name in '{key}' of {self.what} is empty"
+                self.problems.error("wrong-type", message, self.at / key / index)
             else:
                 what = f"a name in '{key}' of {self.what}"
                 wrong_type(what, each, "text", self.at / key / index, self.problems)
         return list(dict.fromkeys(good))
+
+    def check_modules(self) -> None:
+        """Report modules that are no dotted paths."""
+        value = self.body.get("modules")
+        names = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        for index, name in enumerate(names):
+            if not isinstance(name, str) or not name.strip():
+                continue
+            if all(part.isidentifier() for part in name.split(".")):
+                continue
+            plain = name.removesuffix(".py").strip("./").replace("/", ".")
+            good = all(part.isidentifier() for part in plain.split("."))
+            at = self.at / "modules"
+            self.problems.error(
+                "module-path",
+                f"the module {shown(name)} of {self.what} is no dotted path",
+                at / index if isinstance(self.body["modules"], list) else at,
+                fix=f"write {plain.removeprefix('src.')}" if good else "write my_package.my_module",
+            )
 
     def name(self) -> str:
         """Return what stands in front of the nodes' names."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagforge.errors import Origin, Problem, Problems, did_you_mean
+from dagforge.errors import Origin, Problem, Problems, SourceLocation, did_you_mean
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
 from dagforge.frontends.words import shown, wrong_type
 from dagforge.ir import Node, Work, is_parameter
@@ -41,7 +41,24 @@ def registered(conf: KedroConf) -> tuple[list[Definition], tuple[Problem, ...]]:
             problems.error("kedro-pipelines", message, at)
         else:
             definitions.append(Definition(name, at, {RUNNER: name}))
+    _warn_of_local(conf, problems)
     return definitions, tuple(problems.found)
+
+
+def _warn_of_local(conf: KedroConf, problems: Problems) -> None:
+    """Warn of settings in the environment that Kedro takes by itself, which git does not hold."""
+    own = [file for file in conf.files("airflow") if file.layer != conf.layers[0]]
+    if conf.env is None and own:
+        base, local = conf.layers
+        problems.warn(
+            Problem(
+                "local-env",
+                f"without --env Kedro takes '{local}', whose files git commonly does not hold: "
+                "another machine would make other DAGs",
+                SourceLocation(own[0].shown),
+                fix=f"name the environment: --env {local}, or --env {base} for no other",
+            )
+        )
 
 
 def needs(definition: Definition) -> Sequence[tuple[str, Origin]]:

@@ -116,6 +116,50 @@ const questions = {
     await browser.close();
     return { seen, complaints };
   },
+
+  // Does what a reader does with a page, offline: `{file, dark, width, height, scripts, steps}`.
+  // A step is `{click: selector}`, `{follow: [selector, its text]}`, `{press: key}`, `{type: text}`, `{resize: [width, height]}`,
+  // `{screenshot: file}`, `{pdf: file}`, or `{ask: expression}`, whose values are the answers.
+  async visit({ file, dark = false, width = 1400, height = 900, scripts = true, steps }) {
+    const { browser, page, complaints } = await openPage();
+    await page.setOfflineMode(true);
+    await page.setJavaScriptEnabled(scripts);
+    await page.setViewport({ width, height });
+    const scheme = dark ? "dark" : "light";
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    await page.goto(pathToFileURL(file).href);
+    const settled = () =>
+      page.evaluate(
+        () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+      );
+    const does = {
+      click: (selector) => page.click(selector),
+      follow: ([selector, text]) =>
+        page.evaluate(
+          (selector, text) =>
+            [...document.querySelectorAll(selector)]
+              .find((each) => each.textContent === text)
+              .click(),
+          selector,
+          text,
+        ),
+      press: (key) => page.keyboard.press(key),
+      type: (text) => page.keyboard.type(text),
+      resize: ([width, height]) => page.setViewport({ width, height }),
+      screenshot: (path) => page.screenshot({ path }),
+      pdf: (path) => page.pdf({ path, format: "A4", landscape: true }),
+      ask: (expression) => page.evaluate(expression),
+    };
+    const answers = [];
+    for (const step of steps) {
+      const [[name, argument]] = Object.entries(step);
+      const answer = await does[name](argument);
+      if (name === "ask") answers.push(answer);
+      else if (scripts) await settled();
+    }
+    await browser.close();
+    return { answers, complaints };
+  },
 };
 
 if (process.argv[2] === "--unpack") {
