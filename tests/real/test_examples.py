@@ -142,7 +142,8 @@ def test_resnet_in_airflow(tmp_path: Path, s3: str) -> None:
     root = tmp_path / "resnet"
     init_project(root, force=False, example="resnet")
     for name in "images.npy", "labels.npy":
-        Files("s3://example-images").system.put(root / "data" / name, f"example-images/{name}")
+        content = (root / "data" / name).read_bytes()
+        Files("s3://example-images").system.pipe_file(f"example-images/{name}", content)
     cloud = {**AWS, "AWS_ENDPOINT_URL": s3}
     api = PodApi({IMAGE: image_of(root, tmp_path / "image", cloud)})
     variables = worker(tmp_path, root, install(tmp_path / "wheel"))
