@@ -37,7 +37,6 @@ from dagforge.output.files import RenderedFile
 from dagforge.plan import check_for_keys, check_settings, plan
 from dagforge.planning.borders import overlay_text
 from dagforge.planning.model import DagPlan
-from dagforge.reading.kedro_conf import overlay_names
 from dagforge.reading.packages import Package, fact_of, find_packages, targets_of
 from dagforge.render import Rendered, Templates, render
 from dagforge.resolve import (
@@ -151,6 +150,8 @@ class Build:
         """
         kept = {name for dag in self.dags for name in dag.kept}
         if not self.complete and self.conf.kedro is not None:
+            from dagforge.reading.kedro_conf import overlay_names
+
             kept.update(overlay_names(self.conf.env_folder))
         return overlay_text(kept)
 

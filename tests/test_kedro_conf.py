@@ -9,13 +9,13 @@ import pytest
 
 from dagforge.errors import LoadError
 from dagforge.reading.kedro_conf import (
-    OVERLAY,
     _add,
     _matches,
     _path_of,
     _shares,
     overlay_names,
 )
+from dagforge.reading.kedro_names import OVERLAY
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from dagforge.planning.model import DagPlan
 from dagforge.values import Instance, RunValue
-from tests.projects import build_project, problems_of
+from tests.projects import build_project, problems_of, run, write_project
 
 FLOWS = """
     import dagforge
@@ -182,3 +182,14 @@ def test_kubernetes_finds_no_variable_in_it(tmp_path: Path) -> None:
     found = jinja2.Environment().from_string(text).render(params=ODD)
     assert "$" not in found
     assert json.loads(found) == ODD
+
+
+def test_a_parameter_that_nothing_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_project(tmp_path, {**FILES, "conf/base/parameters.yml": "other: 1"}))
+    ran = run("run", "flow", "--dry-run", "--params", "scroe.limit=1,other=2,n=4")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "error: --params: no node reads a parameter 'scroe', and none is declared"
+        " [unknown-parameter]\n  fix: did you mean 'score'?\n"
+    )
+    assert run("run", "flow", "--dry-run", "--params", "score.limit=1,other=2,n=4").code == 0

@@ -22,10 +22,11 @@ from dagforge.commands.options import (
     selection_options,
     target_options,
 )
-from dagforge.errors import Problems, UsageError
+from dagforge.errors import Problem, Problems, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from dagforge.build import Build, Request
+    from dagforge.ir import Pipeline
     from dagforge.planning.model import DagPlan
     from dagforge.runtime.local import LocalRun, Outcome
     from dagforge.runtime.places import RunPlace
@@ -173,6 +174,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     problems = Problems()
     check_given(dag.pipeline, values, problems)
     problems.raise_errors(RunError)
+    _check_known(dag.pipeline, parameters, read_parameters(found.conf))
     root = request.root
     store_url = store_url_of(options["store"], dag.settings.get("store_url"), root)
     files = Files(store_url)
@@ -213,6 +215,31 @@ def _check_overlay(found: Build) -> None:
         overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
         if overlay is not None and not overlay.is_current:
             raise RunError([overlay.stale()])
+
+
+def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
+    """Refuse parameters of the command line that nothing knows.
+
+    Raises:
+        UsageError: with all of them.
+    """
+    from dagforge.ir import is_parameter
+
+    read = {name for node in pipeline.nodes for name in node.inputs if is_parameter(name)}
+    names = {name.removeprefix("params:") for name in read} | {*pipeline.parameters}
+    known = {name.partition(".")[0] for name in names} | {*declared}
+    if "parameters" in read:
+        return
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise UsageError(
+            Problem(
+                "unknown-parameter",
+                f"--params: no node reads a parameter '{name}', and none is declared",
+                fix=did_you_mean(name, names | known),
+            )
+            for name in unknown
+        )
 
 
 def dag_project(dag: DagPlan) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from dagforge.errors import OutputError, Problem, SourceLocation
 from dagforge.frozen import frozen
 from dagforge.output.files import FileReport, Status
-from dagforge.reading.kedro_conf import OVERLAY, OVERLAY_MARK
+from dagforge.reading.kedro_names import OVERLAY, OVERLAY_MARK
 
 
 @frozen

@@ -16,7 +16,7 @@ from dagforge.order import shortened
 from dagforge.planning.handover import is_kedro
 from dagforge.planning.kedro_run import RUN_PARAMETER
 from dagforge.planning.names import digest
-from dagforge.reading.kedro_conf import OVERLAY_MARK
+from dagforge.reading.kedro_names import OVERLAY_MARK
 from dagforge.resolve import Settings
 
 SETTING = "memory_borders"
