@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from dagforge.commands.report_page.page import SCRIPTS, embedded
+from dagforge.commands.report_page.page import SCRIPTS
+from dagforge.commands.report_page.parts import embedded
 from tests.git_projects import DATE, commit
 from tests.projects import run, write_project
 from tests.test_graph import HOSTILE, hostile_pipelines, hostile_settings

@@ -22,6 +22,7 @@ from dagforge.commands.options import (
     tell,
 )
 
+DEFAULT_RUNS = 10
 DEFAULT_OUTPUT = "dagforge-report.html"
 
 
@@ -50,6 +51,18 @@ DEFAULT_OUTPUT = "dagforge-report.html"
     help="Tell the runs after this moment.  [default: the date of the last commit]",
 )
 @click.option(
+    "--store",
+    metavar="URL",
+    help="Show the last runs that this store has; a folder or any fsspec URL.  [default: no runs]",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(min=1),
+    default=DEFAULT_RUNS,
+    show_default=True,
+    help="How many runs of each pipeline to show, with --store.",
+)
+@click.option(
     "--direction",
     type=click.Choice(("down", "right")),
     default="down",
@@ -74,11 +87,14 @@ def report(**options: Any) -> None:
     dagforge report -p data_science -o model.html
     dagforge report --target airflow-gke --env cloud
     dagforge report --now 2026-01-31                 with the runs after that day
+    dagforge report --store gs://bucket/store        with the runs that tasks left records of
     """  # noqa: D301  # click reads the character
     from dagforge.build import build
-    from dagforge.commands.report_page.facts import report_of
+    from dagforge.commands.report_page.facts import Store, report_of
     from dagforge.commands.report_page.page import page_of
     from dagforge.commands.sides import date_of_head, moment_of_text
+    from dagforge.runtime.execute import store_url_of
+    from dagforge.runtime.files import Files
 
     output: Path = options["output"]
     to_screen = output.name == "-"
@@ -91,7 +107,10 @@ def report(**options: Any) -> None:
     request = replace(request, every=not request.pipelines)
     found = build(request)
     say_more(found, options)
-    facts = report_of(found, request, after or date_of_head(request.root))
+    store = None
+    if options["store"] is not None:
+        store = Store(Files(store_url_of(options["store"], None, request.root)), options["runs"])
+    facts = report_of(found, request, after or date_of_head(request.root), store)
     text = page_of(facts, options["direction"])
     if to_screen:
         click.echo(text, nl=False)

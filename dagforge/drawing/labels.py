@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 
-from dagforge.drawing.model import Panel, Picture
+from dagforge.drawing.model import ColouredBy, Panel, Picture
 from dagforge.errors import visible
 from dagforge.planning.names import digest
 
@@ -67,9 +68,16 @@ def scope(picture: Picture, *, alone: bool) -> str:
     return "" if alone else f"{identifier('p', picture.pipeline)}__"
 
 
+_LEGENDS: Mapping[ColouredBy, str] = {
+    "machine": "machines",
+    "group": "groups that wait for each other",
+    "status": "what became of the tasks",
+}
+
+
 def legend_title(picture: Picture) -> str:
     """Return the title over what the colours mean."""
-    return "machines" if picture.coloured_by == "machine" else "groups that wait for each other"
+    return _LEGENDS[picture.coloured_by]
 
 
 CYCLE_TEXT = "thick red arrows: the cycle"

@@ -10,6 +10,7 @@ from dagforge.frozen import frozen
 
 By = Literal["node", "task"]
 Direction = Literal["down", "right"]
+ColouredBy = Literal["machine", "group", "status"]
 
 
 @frozen
@@ -108,14 +109,15 @@ class Picture:
     Attributes:
         dag_id: None where there is no plan.
         colours: what the shapes' colours mean, those that occur, in the order of their steps.
-        coloured_by: `machine`; `group` where the groups are what is to be looked at.
+        coloured_by: `machine`; `group` where the groups are what is to be looked at; `status` of
+            the tasks of a run.
     """
 
     pipeline: str
     dag_id: str | None
     panels: tuple[Panel, ...]
     colours: tuple[Colour, ...] = ()
-    coloured_by: Literal["machine", "group"] = "machine"
+    coloured_by: ColouredBy = "machine"
 
     @property
     def is_marked(self) -> bool:

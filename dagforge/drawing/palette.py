@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from dagforge.drawing.model import ColouredBy
 from dagforge.frozen import frozen
 
 
@@ -36,12 +35,18 @@ _KINDS = tuple(
     Paint(fill, _DARK, _STROKE)
     for fill in ("#8dd3c7", "#ffffb3", "#bebada", "#80b1d3", "#fdb462", "#b3de69", "#fccde5")
 )
+# Of a task in a run: not run, running, done, failed. Its word stands on each shape, too.
+_STATUSES = tuple(
+    Paint(fill, _DARK, _STROKE) for fill in ("#e4e8ec", "#ffe9a8", "#bfe8c5", "#ffb3ab")
+)
 PLAIN = Paint("#f4f6f8", _DARK, _STROKE)
 MARK = "#d1242f"
 
 
-def paint(step: int, coloured_by: Literal["machine", "group"]) -> Paint:
+def paint(step: int, coloured_by: ColouredBy) -> Paint:
     """Return the colours of a step; machines beyond the last step look like the largest."""
     if coloured_by == "group":
         return _KINDS[step % len(_KINDS)]
+    if coloured_by == "status":
+        return _STATUSES[step]
     return _SIZES[min(step, len(_SIZES) - 1)]

@@ -118,11 +118,12 @@ def run_page(run: Run, shape: Mapping[str, Any] | None, kept: Mapping[str, Datas
             )
         lines.append(table(rows3))
     for record in run.tasks.values():
-        lines += _remarks(record)
+        lines += remarks(record)
     return "\n".join(lines)
 
 
-def _remarks(record: TaskRecord) -> list[str]:
+def remarks(record: TaskRecord) -> list[str]:
+    """Return metrics, checks, warnings and the error of a task, a line each after an empty one."""
     lines = [f"metric {name} = {value}" for name, value in record.metrics.items()]
     for check in record.checks:
         word = "passed" if check["passed"] else f"failed ({check['severity']})"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dagforge.build import Build, Request, Stages, attempt
 from dagforge.commands.diff_page import amount, calendar_of, moment_text, planned_runs, spelled
 from dagforge.commands.report_page.details import Details, details_of
+from dagforge.commands.report_page.runs import History, history_of
 from dagforge.commands.stage_data import place
 from dagforge.compare.outline import outline
 from dagforge.compare.runs import Run, can_tell
@@ -24,6 +25,7 @@ from dagforge.ir import Grouping, NodeGroup
 from dagforge.planning.machines import Machine, quantity
 from dagforge.planning.planner import tag_prefixes
 from dagforge.resources import templates_dir
+from dagforge.runtime.files import Files
 from dagforge.target import Target, target_names
 from dagforge.values import Every
 
@@ -99,7 +101,7 @@ class PipelineFacts:
         nodes: how many.
         tasks: how many.
         views: its drawings.
-        settings: of the DAG: name, value, layer, place.
+        history: its runs; None where no store was given.
     """
 
     name: str
@@ -115,6 +117,7 @@ class PipelineFacts:
     machines: tuple[MachineUse, ...]
     totals: tuple[Total, ...]
     details: Details
+    history: History | None = None
 
 
 @frozen
@@ -151,19 +154,44 @@ class Report:
     warnings: tuple[Problem, ...]
 
 
-def report_of(found: Build, request: Request, after: datetime.datetime | None) -> Report:
+@frozen
+class Store:
+    """Where past runs are read from.
+
+    Attributes:
+        most: how many runs of each pipeline are told, the newest.
+    """
+
+    files: Files
+    most: int
+
+
+def report_of(
+    found: Build, request: Request, after: datetime.datetime | None, store: Store | None = None
+) -> Report:
     """Return what there is to say of a project.
 
     Args:
         found: what `request` gives, without errors.
         request: what is asked for.
         after: moment after which next runs are told; None tells the first ones.
+        store: where past runs are; None tells none.
+
+    Raises:
+        StoreError: the store cannot be read.
     """
+    pipelines = []
+    for stages in found.stages:
+        facts = _pipeline(stages, found.target, after)
+        if store is not None:
+            history = history_of(store.files, found.project.name, stages.dag, store.most)
+            facts = replace(facts, history=history)
+        pipelines.append(facts)
     return Report(
         project=found.project.name,
         env=found.conf.env or "base",
         target=found.target,
-        pipelines=tuple(_pipeline(stages, found.target, after) for stages in found.stages),
+        pipelines=tuple(pipelines),
         targets=tuple(_targets(found, request)),
         warnings=found.warnings,
     )

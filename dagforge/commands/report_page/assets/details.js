@@ -51,25 +51,53 @@ function settingsTable(rows) {
 }
 
 class DetailsPanel {
-  // `go(kind, name)` shows a node or a task.
-  constructor(aside, pipeline, go, close) {
+  // `close()` is told when the reader has read enough.
+  constructor(aside, close) {
     this.aside = aside;
-    this.pipeline = pipeline;
-    this.go = go;
     this.close = close;
     aside.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.close();
     });
   }
 
+  fill(title, ...parts) {
+    this.head = element("h3", title);
+    this.head.tabIndex = -1;
+    this.aside.replaceChildren(linkTo("Close", () => this.close()), this.head, ...parts);
+    this.aside.hidden = false;
+  }
+
+  focus() {
+    this.head.focus();
+  }
+}
+
+// Of a run's task, as it was.
+class RunPanel extends DetailsPanel {
+  constructor(aside, run, close) {
+    super(aside, close);
+    this.run = run;
+  }
+
+  show(drawing, number) {
+    const name = drawing.names[number];
+    this.fill(`task ${name}`, factsList(this.run.tasks[name]));
+  }
+}
+
+// Of a pipeline's node or task, as it is defined; `go(kind, name)` shows another one.
+class PipelinePanel extends DetailsPanel {
+  constructor(aside, pipeline, go, close) {
+    super(aside, close);
+    this.pipeline = pipeline;
+    this.go = go;
+  }
+
   show(drawing, number) {
     const name = drawing.names[number];
     const isTask = drawing.kind === "after";
     const about = this.pipeline[isTask ? "tasks" : "nodes"][name];
-    const head = element("h3", `${isTask ? "task" : "node"} ${name}`);
-    head.tabIndex = -1;
-    const close = linkTo("Close", () => this.close());
-    const parts = [close, head, factsList(about.facts)];
+    const parts = [factsList(about.facts)];
     if (isTask) {
       parts.push(...listOf("nodes", about.nodes.map((node) => [this.nodeLink(node)])));
     } else {
@@ -84,9 +112,7 @@ class DetailsPanel {
     parts.push(...listOf("upstream", near(drawing.upstream[number])));
     parts.push(...listOf("downstream", near(drawing.downstream[number])));
     if (isTask) parts.push(...this.settings(about));
-    this.aside.replaceChildren(...parts);
-    this.aside.hidden = false;
-    this.head = head;
+    this.fill(`${isTask ? "task" : "node"} ${name}`, ...parts);
   }
 
   nodeLink(node) {
@@ -103,9 +129,5 @@ class DetailsPanel {
     const summary = element("summary", `settings of the DAG (${shared.length})`);
     parts.push(element("details", "", summary, settingsTable(shared)));
     return parts;
-  }
-
-  focus() {
-    this.head.focus();
   }
 }

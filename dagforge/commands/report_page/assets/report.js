@@ -8,12 +8,33 @@ const VIEWS = [
   ["nodes", "Nodes in their tasks", ["nodes"]],
 ];
 
+// A run, which works from when it is first opened.
+class RunPart {
+  constructor(part, run) {
+    const figure = part.querySelector("figure");
+    if (figure === null) return;
+    this.panel = new RunPanel(part.querySelector("aside.details"), run, () => this.close());
+    this.drawing = new Drawing(figure, run.view, (_, number, { toDetails }) => {
+      this.drawing.mark(number);
+      this.panel.show(this.drawing, number);
+      if (toDetails) this.panel.focus();
+    });
+  }
+
+  close() {
+    this.panel.aside.hidden = true;
+    const { chosen } = this.drawing;
+    this.drawing.mark(null);
+    this.drawing.focus(chosen);
+  }
+}
+
 class PipelineSection {
   constructor(section, data) {
     this.section = section;
     this.data = data;
     const aside = section.querySelector("aside.details");
-    this.panel = new DetailsPanel(
+    this.panel = new PipelinePanel(
       aside,
       data,
       (kind, name) => this.go(kind, name, { toDetails: true }),
@@ -29,6 +50,10 @@ class PipelineSection {
     this.buttons = new Map();
     section.querySelector(".drawings").before(this.viewButtons());
     this.show("side");
+    for (const part of section.querySelectorAll("details.run")) {
+      const open = () => new RunPart(part, data.runs[Number(part.dataset.run)]);
+      part.addEventListener("toggle", open, { once: true });
+    }
   }
 
   viewButtons() {
