@@ -505,6 +505,7 @@ def completed(*words: str) -> list[str]:
         (["create", "--airflow-version", "2"], ["2.10", "2.11"]),
         (["create", "-g", "m"], ["memory", "module"]),
         (["help", "group-c"], ["group-cycle"]),
+        (["init", "--example", "ch"], ["churn"]),
         (["templates", "copy", "airflow/tasks/p"], ["airflow/tasks/pod.py.jinja"]),
         (["create", "--project", "elsewhere", "-p", ""], ["far"]),
         (["create", "--conf", "elsewhere/conf", "-p", ""], ["far"]),
