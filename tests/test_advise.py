@@ -229,6 +229,29 @@ def test_output_does_not_depend_on_the_definition_s_order(project: Path) -> None
     assert advice() == first
 
 
+@pytest.mark.parametrize("words", [(), ("--as", "settings")])
+def test_any_name_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["a b", "[c]: {d} #e", "yes", "0x1", "f" * 120]
+    nodes: list[dict[str, Any]] = []
+    for name in names:
+        read = {"inputs": nodes[-1]["outputs"]} if nodes else {}
+        nodes.append({"name": name, "func": "team:f", "outputs": f"d{len(nodes)}", **read})
+    definition = json.dumps({"etl": {"nodes": nodes}})
+    write_project(tmp_path, {**FILES, "conf/base/pipelines.yml": definition})
+    done = run("advise", "etl", *PODS, *words)
+    assert done.code == 0, done.err
+    out = done.out
+    if words:
+        part = yaml.safe_load(out.split("settings, in conf/base:\n\n")[1].split("\n\n")[0])
+        assert part == {"etl": {"grouping": {names[0]: names}}}
+    else:
+        tags = [line for line in out.splitlines() if line.startswith("  tags: ")]
+        assert [yaml.safe_load(line)["tags"] for line in tags] == [[f"airflow:{names[0]}"]] * 5
+
+
 def test_the_page_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("init", "demo").code == 0

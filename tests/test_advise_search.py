@@ -14,7 +14,7 @@ from dagforge.advice.assumptions import Assumptions
 from dagforge.advice.graph import OUTSIDE, Flow, Graph, merged, task_seconds
 from dagforge.advice.ordered import Ordered
 from dagforge.advice.propose import excess_of, propose
-from dagforge.advice.simulate import estimate, makespan, order_of
+from dagforge.advice.simulate import estimate, later_of, makespan, order_of
 from tests.advice_graphs import optimum, price_of, random_assumptions, random_graph
 
 WORST = 1.25
@@ -163,12 +163,7 @@ def test_merges_keep_the_order() -> None:
     chance = random.Random(11)
     for _ in range(100):
         some = random_graph(chance, chance.randint(2, 40))
-        later_than: list[list[int]] = [[] for _ in range(some.size)]
-        waits_for = [0] * some.size
-        for one, other in some.pairs():
-            later_than[one].append(other)
-            waits_for[other] += 1
-        ordered = Ordered(some, order_of(later_than, waits_for))
+        ordered = Ordered(some, order_of(*later_of(some.size, some.pairs())))
         task_of = list(range(some.size))
         for _ in range(40):
             one, other = chance.sample(sorted(set(task_of)), 2)

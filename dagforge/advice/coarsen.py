@@ -13,7 +13,7 @@ from itertools import pairwise
 from dagforge.advice.assumptions import Assumptions
 from dagforge.advice.graph import ANY, OUTSIDE, Graph, merged, numbered, task_seconds
 from dagforge.advice.ordered import Ordered
-from dagforge.advice.simulate import cost, order_of
+from dagforge.advice.simulate import cost, later_of, order_of
 from dagforge.frozen import frozen
 from dagforge.order import Pair
 
@@ -189,12 +189,10 @@ class _Timed:
     @classmethod
     def of(cls, graph: Graph, assumptions: Assumptions) -> _Timed:
         """Return the times of a graph."""
-        later_than: list[list[int]] = [[] for _ in range(graph.size)]
-        earlier_than: list[list[int]] = [[] for _ in range(graph.size)]
-        for earlier, later in sorted(graph.pairs()):
-            later_than[earlier].append(later)
-            earlier_than[later].append(earlier)
-        order = order_of(later_than, [len(earlier) for earlier in earlier_than])
+        pairs = sorted(graph.pairs())
+        later_than, waits_for = later_of(graph.size, pairs)
+        earlier_than, _ = later_of(graph.size, [(later, earlier) for earlier, later in pairs])
+        order = order_of(later_than, waits_for)
         seconds = [each + assumptions.task_delay for each in task_seconds(graph)]
         start, starts = _longest(order, seconds, earlier_than)
         tail, tails = _longest(order[::-1], seconds, later_than)
@@ -246,11 +244,7 @@ def _savings(graph: Graph) -> dict[Pair, float]:
 
 def _side_by_side(graph: Graph) -> Iterator[Pair]:
     """Yield neighbours among the units of one kind with the same number of steps before them."""
-    later_than: list[list[int]] = [[] for _ in range(graph.size)]
-    waits_for = [0] * graph.size
-    for earlier, later in graph.pairs():
-        later_than[earlier].append(later)
-        waits_for[later] += 1
+    later_than, waits_for = later_of(graph.size, graph.pairs())
     level = [0] * graph.size
     for unit in order_of(later_than, waits_for):
         for later in later_than[unit]:

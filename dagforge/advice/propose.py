@@ -10,7 +10,7 @@ from random import Random
 from dagforge.advice.assumptions import Assumptions
 from dagforge.advice.coarsen import ROUNDS, SECONDS_PER_MINUTE, coarsen, may_share
 from dagforge.advice.graph import ANY, Graph, merged, numbered, task_seconds
-from dagforge.advice.simulate import cost, order_of
+from dagforge.advice.simulate import cost, later_of, order_of
 
 EFFORT = 800_000
 """About how many steps improving takes at most; large graphs get no further than the rounds."""
@@ -214,13 +214,8 @@ def excess_of(
 
 def _places(graph: Graph) -> list[int]:
     """Return the place of each unit in one topological order."""
-    later_than: list[list[int]] = [[] for _ in range(graph.size)]
-    waits_for = [0] * graph.size
-    for earlier, later in sorted(graph.pairs()):
-        later_than[earlier].append(later)
-        waits_for[later] += 1
     place = [0] * graph.size
-    for number, unit in enumerate(order_of(later_than, waits_for)):
+    for number, unit in enumerate(order_of(*later_of(graph.size, sorted(graph.pairs())))):
         place[unit] = number
     return place
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from dagforge.advice.assumptions import Assumptions
 from dagforge.advice.graph import OUTSIDE, Graph, task_seconds
 from dagforge.frozen import frozen
+from dagforge.order import Pair
 
 SECONDS_PER_HOUR = 3600
 
@@ -91,11 +92,7 @@ def makespan(graph: Graph, seconds: Sequence[float], assumptions: Assumptions) -
         Seconds; infinity where tasks wait for each other in a circle.
     """
     held = [each + assumptions.task_delay for each in seconds]
-    later_than: list[list[int]] = [[] for _ in held]
-    waits_for = [0] * len(held)
-    for earlier, later in graph.pairs():
-        later_than[earlier].append(later)
-        waits_for[later] += 1
+    later_than, waits_for = later_of(graph.size, graph.pairs())
     order = order_of(later_than, list(waits_for))
     if len(order) < len(held):
         return inf
@@ -106,6 +103,16 @@ def makespan(graph: Graph, seconds: Sequence[float], assumptions: Assumptions) -
     if assumptions.slots >= len(held):
         return max(rank, default=0.0)
     return _listed(held, rank, later_than, waits_for, assumptions.slots)
+
+
+def later_of(size: int, pairs: Iterable[Pair]) -> tuple[list[list[int]], list[int]]:
+    """Return what comes after each of `size` tasks, and for how many others each waits."""
+    later_than: list[list[int]] = [[] for _ in range(size)]
+    waits_for = [0] * size
+    for earlier, later in pairs:
+        later_than[earlier].append(later)
+        waits_for[later] += 1
+    return later_than, waits_for
 
 
 def order_of(later_than: Sequence[Sequence[int]], waits_for: list[int]) -> list[int]:

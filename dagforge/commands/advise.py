@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -507,7 +508,9 @@ def _yaml(text: str) -> str:
     from dagforge.importing.yaml_text import to_yaml
     from dagforge.reading.parts import Part
 
-    return to_yaml(Part({"_": Part((Part(text),))})).strip()[4:-1]
+    written = to_yaml(Part({"_": Part((Part(text),))})).strip()
+    # What does not fit into a line would be a block.
+    return written[4:-1] if written.startswith("_: [") else json.dumps(text, ensure_ascii=False)
 
 
 def _assumed(advice: Advice) -> Iterator[str]:
