@@ -59,6 +59,7 @@ _DEBUG = "DAGFORGE_TRACEBACK"
 
 
 LAZY = {
+    "advise": "advise",
     "graph": "graph",
     "import": "importing",
     "lineage": "lineage",

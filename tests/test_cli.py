@@ -384,7 +384,7 @@ def test_what_is_wrong_elsewhere_does_not_matter(root: Path) -> None:
         ("show etl --stage plan --format json", "{"),
         ("explain etl.retries", "etl.retries"),
         ("explain etl --format json", "{"),
-        ("help", "airflow-template"),
+        ("help", "advice-differs"),
         ("help group-cycle", "[group-cycle]"),
         ("help [group-cycle]", "[group-cycle]"),
         ("templates list", "airflow/dag.py.jinja\n"),
