@@ -87,3 +87,14 @@ def test_resnet_trains_here_and_refuses_a_model_that_is_not_good_enough(tmp_path
     shown = dagforge(project, "show", "--stage", "plan", "--format", "json")
     tasks = {task["task_id"]: task for task in json.loads(shown.stdout)["pipelines"][0]["tasks"]}
     assert "evaluate" in tasks["publish"]["upstream"]
+
+
+@pytest.mark.parametrize("example", ["absenteeism", "churn", "resnet"])
+def test_a_project_from_an_example_compiles(tmp_path: Path, example: str) -> None:
+    made = dagforge(tmp_path, "init", "--example", example, "new")
+    assert made.returncode == 0, made.stderr
+    assert "next: cd new && dagforge create" in made.stderr
+    assert "new/README.md says what it needs and how it runs" in made.stderr
+    for command in ["validate"], ["create"], ["create", "--check"]:
+        done = dagforge(tmp_path / "new", *command)
+        assert done.returncode == 0, done.stderr

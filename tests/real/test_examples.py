@@ -214,3 +214,21 @@ def test_other_targets_load(
     )
     assert done.returncode == 0, done.stderr
     assert said in done.stdout + done.stderr
+
+
+def test_an_operator_where_an_article_still_finds_it(tmp_path: Path) -> None:
+    init_project(tmp_path, force=False, example="resnet")
+    definitions = tmp_path / "conf/base/pipelines.yml"
+    text = definitions.read_text(encoding="utf-8")
+    old = text.replace("providers.standard.operators.bash", "operators.bash_operator")
+    assert old != text
+    definitions.write_text(old, encoding="utf-8")
+    python = str(python_of("airflow-3.3-aws"))
+    done = subprocess.run(
+        [sys.executable, "-m", "dagforge", "create", "--verify", "--python", python],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 4
+    assert "No module named 'airflow.operators.bash_operator' [not-loaded]" in done.stderr
