@@ -253,6 +253,18 @@ def graph(bench: Bench) -> None:
         show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+def advise(bench: Bench) -> None:
+    """Advise on large pipelines, against compiling them."""
+    one = bench.generated("one", 1, 20_000, 4)
+    quarter = bench.generated("quarter", 1, 5_000, 4)
+    # Without their tags, so that everything is to be decided; of nodes that take seconds.
+    words = ("--group-by", "none", "--node-duration", "5s", "--format", "json")
+    large, small = (bench.dagforge(each, "advise", *words) for each in (one, quarter))
+    text = "advice on 20,000 nodes, 60,000 edges / dagforge show"
+    show(text, compare(large, bench.dagforge(one, "show"), bench.pairs), "under 10 s")
+    show("20,000 nodes / 5,000 nodes", compare(large, small, bench.pairs), "at most 4.6")
+
+
 BUILD_DRIVER = """\
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -422,6 +434,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "check": check,
     "diff": diff,
     "graph": graph,
+    "advise": advise,
     "hamilton": hamilton,
     "policy": policy,
     "dagbag": dagbag,

@@ -22,6 +22,11 @@ def demo_dir() -> Path:
     return _find("demo")
 
 
+def examples_dir() -> Path:
+    """Return the folder of the examples, one folder a project, which `dagforge init` copies."""
+    return _find("examples")
+
+
 def errors_page() -> str:
     """Return docs/errors.md, the page of all error codes."""
     return (_find("docs") / "errors.md").read_text(encoding="utf-8")

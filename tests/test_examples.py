@@ -70,3 +70,31 @@ def test_churn_gives_what_plain_calls_give(tmp_path: Path, monkeypatch: pytest.M
     tasks = json.loads(shown.stdout)["tasks"]
     assert tasks["at_risk"]["metrics"] == {"at_risk": churn.at_risk(expected)}
     assert [check["passed"] for check in tasks["are_probabilities"]["checks"]] == [True]
+
+
+def test_resnet_trains_here_and_refuses_a_model_that_is_not_good_enough(tmp_path: Path) -> None:
+    project = shutil.copytree(EXAMPLES / "resnet", tmp_path / "resnet")
+    ran = dagforge(project, "run", "training", "--env", "local", "--jobs", "2")
+    assert ran.returncode == 0, ran.stderr
+    shown = dagforge(project, "runs", "show", "training", "--env", "local", "--format", "json")
+    assert json.loads(shown.stdout)["tasks"]["evaluate"]["metrics"]["accuracy"] > 0.9
+    assert (project / "data/candidate.joblib").is_file()
+    small = ("--params", "model.width=8")
+    ran = dagforge(project, "run", "training", "--env", "local", *small)
+    assert ran.returncode == 1
+    assert "check 'good_enough' failed [check-failed]" in ran.stderr
+    # In the whole pipeline what publishes the model waits for the check.
+    shown = dagforge(project, "show", "--stage", "plan", "--format", "json")
+    tasks = {task["task_id"]: task for task in json.loads(shown.stdout)["pipelines"][0]["tasks"]}
+    assert "evaluate" in tasks["publish"]["upstream"]
+
+
+@pytest.mark.parametrize("example", ["absenteeism", "churn", "resnet"])
+def test_a_project_from_an_example_compiles(tmp_path: Path, example: str) -> None:
+    made = dagforge(tmp_path, "init", "--example", example, "new")
+    assert made.returncode == 0, made.stderr
+    assert "next: cd new && dagforge create" in made.stderr
+    assert "new/README.md says what it needs and how it runs" in made.stderr
+    for command in ["validate"], ["create"], ["create", "--check"]:
+        done = dagforge(tmp_path / "new", *command)
+        assert done.returncode == 0, done.stderr

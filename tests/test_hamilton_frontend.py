@@ -269,7 +269,7 @@ def test_a_misspelt_argument(tmp_path: Path) -> None:
     text = text.replace("sum(doubled)", "sum(dubled)")
     [says] = refused(tmp_path, "{modules: [sums], inputs: [size]}", sums=text)
     assert "'total' needs 'dubled'" in says
-    assert "fix: did you mean 'doubled'?" in says
+    assert "fix: did you mean 'doubled'? Else add it to `inputs`" in says
 
 
 def test_an_input_that_a_function_computes(tmp_path: Path) -> None:

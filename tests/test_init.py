@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from dagforge.cli import invoke
+from dagforge.cli import cli, invoke
+from dagforge.commands.examples import files_of, names
 from dagforge.commands.init import init_project
 from dagforge.errors import OutputError
 from dagforge.reading.project import read_project
-from dagforge.resources import demo_conf_dir, demo_dir
+from dagforge.resources import demo_conf_dir, demo_dir, examples_dir
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -194,3 +197,57 @@ def test_a_rename_that_fails_is_undone(
     with pytest.raises(OutputError, match="Permission denied; nothing was changed"):
         init_project(tmp_path, force=False)
     assert content_of(tmp_path) == before
+
+
+# --- examples
+
+EXAMPLES = ["absenteeism", "churn", "kedro-spaceflights", "resnet", "spaceflights"]
+
+
+def test_help_names_every_example() -> None:
+    assert names() == EXAMPLES
+    shown = CliRunner().invoke(cli, ["init", "--help"])
+    listed = [line.split()[0] for line in shown.output.splitlines() if line.startswith("  ")]
+    assert set(EXAMPLES) <= set(listed)
+
+
+@pytest.mark.parametrize("example", [name for name in EXAMPLES if name != "spaceflights"])
+def test_a_project_from_an_example(tmp_path: Path, example: str) -> None:
+    statuses = init_project(tmp_path / "new", force=False, example=example)
+    assert {status for status, _ in statuses} == {"created"}
+    made = {path.relative_to(tmp_path / "new").as_posix() for _, path in statuses}
+    assert {"README.md", ".gitignore", ".gitattributes", "conf/base/airflow.yml"} <= made
+    assert len((tmp_path / "new/README.md").read_text(encoding="utf-8").splitlines()) < 60
+
+
+def test_what_runs_leave_is_no_part_of_an_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copytree(
+        examples_dir(), tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setattr("dagforge.commands.examples.examples_dir", lambda: copied)
+    before = {name: files_of(name) for name in EXAMPLES if name != "spaceflights"}
+    for name, left in [
+        ("churn", "dags/customers_churn.py"),
+        ("churn", ".dagforge/store/x/data.json"),
+        ("churn", "data/predictions.csv"),
+        ("absenteeism", "src/absenteeism/__pycache__/train.cpython-311.pyc"),
+        ("kedro-spaceflights", "data/02_intermediate/companies.parquet"),
+        ("kedro-spaceflights", "conf/local/credentials.yml"),
+        ("resnet", "data/candidate.joblib"),
+        ("resnet", "flows/images_training.py"),
+    ]:
+        path = copied / name / left
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert {name: files_of(name) for name in before} == before
+    kedro = {str(path) for path in before["kedro-spaceflights"]}
+    assert {"data/01_raw/shuttles.xlsx", "conf/local/.gitkeep"} <= kedro
+
+
+def test_an_example_in_a_project_with_facts_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.dagforge]\nproject = "x"\n')
+    init_project(tmp_path, force=False, example="churn")
+    assert not (tmp_path / "dagforge.toml").exists()
+    assert read_project(tmp_path).name == "x"

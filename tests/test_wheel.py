@@ -74,6 +74,7 @@ def test_wheel_holds_what_the_checkout_holds(wheel: Path) -> None:
         "templates": "dagforge/_templates",
         "conf": "dagforge/_conf",
         "demo": "dagforge/_demo",
+        "examples": "dagforge/_examples",
     }
     expected = {
         f"{place}/{file.relative_to(PROJECT / folder).as_posix()}"

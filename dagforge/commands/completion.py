@@ -91,6 +91,13 @@ def templates(ask: Ask) -> Iterable[str]:  # noqa: ARG001
     return names()
 
 
+def examples(ask: Ask) -> Iterable[str]:  # noqa: ARG001
+    """Return what `init --example` takes."""
+    from dagforge.commands.examples import names
+
+    return names()
+
+
 def codes(ask: Ask) -> Iterable[str]:  # noqa: ARG001
     """Return the codes of errors and warnings."""
     from dagforge.commands.error_pages import read_sections
@@ -114,4 +121,5 @@ NAMES: Mapping[str, Callable[[Ask], Iterable[str]]] = {
     "groupings": groupings,
     "templates": templates,
     "codes": codes,
+    "examples": examples,
 }

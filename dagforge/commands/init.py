@@ -1,9 +1,10 @@
-"""The start of a project: the demo's configuration and code, and what git should know."""
+"""The start of a project: the demo's configuration and code or an example, and what git knows."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from dagforge.commands.examples import DEMO, read_example
 from dagforge.errors import OutputError, SourceLocation
 from dagforge.output.new_files import create_files
 from dagforge.planning.names import slug
@@ -38,15 +39,17 @@ target = "airflow-k8s"
 # Where `dagforge deploy` brings the files: Airflow's folder of DAGs, in a bucket or here.
 # deploy.url = "gs://bucket/dags"
 """
+FACTS_FILE = Path("dagforge.toml")
 GIT_ATTRIBUTES = "dags/*.py eol=lf linguist-generated"
 
 
-def init_project(folder: Path, *, force: bool) -> list[tuple[str, Path]]:
+def init_project(folder: Path, *, force: bool, example: str = DEMO) -> list[tuple[str, Path]]:
     """Write a project that `dagforge create` compiles; return what became of each file.
 
     Args:
         folder: made when it does not exist; may hold other files.
         force: overwrite files that hold something else; `.gitattributes` is only added to.
+        example: what it begins with, one of `examples.names()`.
 
     Returns:
         `created`, `changed` or `unchanged` for each file.
@@ -54,22 +57,28 @@ def init_project(folder: Path, *, force: bool) -> list[tuple[str, Path]]:
     Raises:
         OutputError: a file is in the way or cannot be written; nothing was changed then.
     """
-    demo = demo_conf_dir()
-    contents = {
-        folder / "conf" / file.relative_to(demo): file.read_bytes()
-        for file in sorted(demo.rglob("*"))
-        if file.suffix in (".yml", ".yaml") and file.is_file()
-    }
-    code = demo_dir()
-    for file in sorted(code.rglob("*.py")):
-        contents[folder / file.relative_to(code)] = file.read_bytes()
-    if not _has_facts(folder / "pyproject.toml"):
-        name = slug(folder.absolute().resolve().name) or "project"
-        contents[folder / "dagforge.toml"] = FACTS.format(name=name).encode()
+    files = _read_demo(folder) if example == DEMO else read_example(example)
+    if _has_facts(folder / "pyproject.toml"):
+        files.pop(FACTS_FILE, None)
+    contents = {folder / path: content for path, content in files.items()}
     attributes = folder / ".gitattributes"
     contents[attributes] = _with_line(attributes, GIT_ATTRIBUTES)
     # Many projects have this file; a line at its end takes nothing away.
     return create_files(contents, may_replace=contents if force else {attributes})
+
+
+def _read_demo(folder: Path) -> dict[Path, bytes]:
+    """Return the content of each file of the demo, as a project called like its folder."""
+    conf, code = demo_conf_dir(), demo_dir()
+    files = {
+        Path("conf") / file.relative_to(conf): file.read_bytes()
+        for file in sorted(conf.rglob("*"))
+        if file.suffix in (".yml", ".yaml") and file.is_file()
+    }
+    files |= {file.relative_to(code): file.read_bytes() for file in sorted(code.rglob("*.py"))}
+    name = slug(folder.absolute().resolve().name) or "project"
+    files[FACTS_FILE] = FACTS.format(name=name).encode()
+    return files
 
 
 def _has_facts(pyproject: Path) -> bool:

@@ -34,6 +34,7 @@ _KEYS: dict[str, type] = {
     "extends": list,
     "deploy": dict,
     "policy": dict,
+    "advise": dict,
 }
 
 
@@ -69,6 +70,7 @@ class Project:
         extends: packages whose settings, templates, targets and policy hold here too.
         policy: the project's own rules, not yet checked.
         deploy: the table `deploy`, which `deploying/settings.py` checks.
+        advise: the table `advise`, which `advice/settings.py` checks.
         table: where these keys are.
         kedro: of a Kedro project; None for any other.
     """
@@ -87,6 +89,7 @@ class Project:
     extends: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     deploy: Mapping[str, Any] = field(default_factory=dict)
+    advise: Mapping[str, Any] = field(default_factory=dict)
     table: Origin | None = None
     kedro: KedroFacts | None = None
 
@@ -221,6 +224,7 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
         extends=good.get("extends", ()),
         policy=good.get("policy", {}),
         deploy=good.get("deploy", {}),
+        advise=good.get("advise", {}),
         table=origin,
     )
 

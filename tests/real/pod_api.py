@@ -55,7 +55,11 @@ class Image:
 
 @dataclass(slots=True)
 class Pod:
-    """A pod and the process of its container."""
+    """A pod and the process of its container.
+
+    Attributes:
+        seconds: from the request for it to the end of its container; 0 until then.
+    """
 
     body: dict[str, Any]
     process: subprocess.Popen[bytes] | None = None
@@ -63,6 +67,8 @@ class Pod:
     ended: threading.Event = field(default_factory=threading.Event)
     changed: threading.Condition = field(default_factory=threading.Condition)
     started: str | None = None
+    requested: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
 
     @property
     def log(self) -> str:
@@ -177,6 +183,7 @@ class PodApi:
         code = pod.process.wait()
         # Killed by signal 9 is 137 to a container's runtime.
         pod.body["status"] = ended(pod, code if code >= 0 else 128 - code, None)
+        pod.seconds = time.monotonic() - pod.requested
         with pod.changed:
             pod.ended.set()
             pod.changed.notify_all()

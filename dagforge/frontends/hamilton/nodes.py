@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagforge.errors import Origin, Problems, did_you_mean
+from dagforge.errors import Origin, Problems, did_you_mean, suggest
 from dagforge.frontends.hamilton.definition import DriverDefinition
 from dagforge.frontends.hamilton.driver import Variable
 from dagforge.frontends.parameters import fits, misfit, schema_of
@@ -269,15 +269,14 @@ class Reader:
             )
             return
         computed = [name for name, each in driven.variables.items() if not each.is_input]
-        fix = did_you_mean(need, computed)
+        near = suggest(need, computed)
+        declare = f"add it to `inputs` in {definition.origin.file}, or write the function"
         self.problems.error(
             "undeclared-input",
             f"{shown(taker.name)} needs {shown(need)}, which no function computes and `inputs` does"
             " not declare",
             at,
-            fix=fix
-            if fix and fix.startswith("did")
-            else f"add it to `inputs` in {definition.origin.file}, or write the function",
+            fix=f"did you mean '{near}'? Else {declare}" if near else declare,
         )
 
 

@@ -1,0 +1,1 @@
+"""Which of three shapes is in an image?"""
