@@ -1,7 +1,7 @@
 """Make the pictures in docs/images: the report of the demo project, in a real browser.
 
-python scripts/screenshots.py, in the environment .venv, after `make .venvs/browser/.installed`, which
-installs the browser.
+python scripts/screenshots.py, in the environment .venv; the browser is installed by
+`make .venvs/browser/.installed`.
 """
 
 from __future__ import annotations
