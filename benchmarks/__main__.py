@@ -253,6 +253,17 @@ def graph(bench: Bench) -> None:
         show("20,000 nodes / 5,000 nodes", compare(*pair, bench.pairs), "at most 4.6")
 
 
+def report(bench: Bench) -> None:
+    """Write the page about a pipeline with its three drawings, against two drawings alone."""
+    large = bench.generated("large", 1, 2_000, 4)
+    page = bench.dagforge(large, "report", "-o", "-")
+    drawn = bench.dagforge(large, "graph", "--by", "both", "--format", "svg")
+    text = "report of 2,000 nodes, 6,000 edges / dagforge graph --by both, as svg"
+    show(text, compare(page, drawn, bench.pairs), "at most 2.5")
+    small = bench.dagforge(bench.generated("small", 1, 500, 4), "report", "-o", "-")
+    show("2,000 nodes / 500 nodes", compare(page, small, bench.pairs), "at most 4.6")
+
+
 def advise(bench: Bench) -> None:
     """Advise on large pipelines, against compiling them."""
     one = bench.generated("one", 1, 20_000, 4)
@@ -434,6 +445,7 @@ GROUPS: dict[str, Callable[[Bench], None]] = {
     "check": check,
     "diff": diff,
     "graph": graph,
+    "report": report,
     "advise": advise,
     "hamilton": hamilton,
     "policy": policy,
