@@ -3,6 +3,7 @@
 // The modules are in the environment `.venvs/browser`, named by DAGFORGE_BROWSER, not beside this
 // file. Chromium is unpacked there too, by `node browser.mjs --unpack`, once: two tests that did it
 // at the same time would start half of a file.
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -119,7 +120,8 @@ const questions = {
 
   // Does what a reader does with a page, offline: `{file, dark, width, height, scripts, steps}`.
   // A step is `{click: selector}`, `{follow: [selector, its text]}`, `{press: key}`, `{type: text}`, `{resize: [width, height]}`,
-  // `{screenshot: file}`, `{pdf: file}`, or `{ask: expression}`, whose values are the answers.
+  // `{screenshot: file}`, `{pdf: file}`, or `{ask: expression}`, `{axe: true}`, `{metrics: true}`, whose
+  // results are the answers.
   async visit({ file, dark = false, width = 1400, height = 900, scripts = true, steps }) {
     const { browser, page, complaints } = await openPage();
     await page.setOfflineMode(true);
@@ -128,10 +130,11 @@ const questions = {
     const scheme = dark ? "dark" : "light";
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
     await page.goto(pathToFileURL(file).href);
+    // What a step sets off may come in a task of its own, be measured then, and be painted after.
     const settled = () =>
-      page.evaluate(
-        () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
-      );
+      page.evaluate(async () => {
+        for (let frame = 0; frame < 5; frame += 1) await new Promise(requestAnimationFrame);
+      });
     const does = {
       click: (selector) => page.click(selector),
       follow: ([selector, text]) =>
@@ -149,12 +152,19 @@ const questions = {
       screenshot: (path) => page.screenshot({ path }),
       pdf: (path) => page.pdf({ path, format: "A4", landscape: true }),
       ask: (expression) => page.evaluate(expression),
+      metrics: () => page.metrics(),
+      // What axe finds wrong for people with disabilities; the page's own policy stays as it is.
+      axe: async () => {
+        await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf-8"));
+        const { violations } = await page.evaluate(() => axe.run());
+        return violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]);
+      },
     };
     const answers = [];
     for (const step of steps) {
       const [[name, argument]] = Object.entries(step);
       const answer = await does[name](argument);
-      if (name === "ask") answers.push(answer);
+      if (["ask", "axe", "metrics"].includes(name)) answers.push(answer);
       else if (scripts) await settled();
     }
     await browser.close();

@@ -50,6 +50,8 @@ function settingsTable(rows) {
   return table;
 }
 
+const SEEN = 120; // Pixels of it that show that it is there.
+
 class DetailsPanel {
   // `close()` is told when the reader has read enough.
   constructor(aside, close) {
@@ -65,6 +67,9 @@ class DetailsPanel {
     this.head.tabIndex = -1;
     this.aside.replaceChildren(linkTo("Close", () => this.close()), this.head, ...parts);
     this.aside.hidden = false;
+    // On a narrow page it stands below the drawing.
+    const isBelow = this.aside.getBoundingClientRect().top > innerHeight - SEEN;
+    if (isBelow) this.aside.scrollIntoView({ block: "nearest" });
   }
 
   focus() {

@@ -24,7 +24,7 @@ class Drawing {
     this.number = new Map(this.names.map((name, number) => [name, number]));
     this.shapes.forEach((shape, number) => {
       shape.setAttribute("role", "button");
-      shape.setAttribute("aria-label", this.names[number]);
+      shape.setAttribute("aria-label", this.label(shape, number));
       shape.setAttribute("aria-pressed", "false");
       shape.setAttribute("tabindex", "-1");
     });
@@ -37,13 +37,20 @@ class Drawing {
     this.addButtons();
   }
 
+  // What is read aloud: the words in the shape, and where its name is shortened there, all of it.
+  label(shape, number) {
+    const words = [...shape.querySelectorAll("text")].map((text) => text.textContent).join(" ");
+    const name = this.names[number];
+    return words.startsWith(name) ? words : `${words}, ${name}`;
+  }
+
   addButtons() {
     const bar = document.createElement("div");
     bar.className = "bar";
     const buttons = [
       ["\u2212", "Zoom out", () => this.viewport.zoom(1 / STEP)],
       ["+", "Zoom in", () => this.viewport.zoom(STEP)],
-      ["Fit", "Show all of it", () => this.viewport.fit()],
+      ["Fit", "Fit: show all of it", () => this.viewport.fit()],
     ];
     for (const [sign, label, action] of buttons) {
       const button = document.createElement("button");

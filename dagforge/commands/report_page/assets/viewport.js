@@ -6,15 +6,22 @@
 const MOST = 4;
 const STEP = 1.25;
 const FAR = 0.3; // Names are not painted when they are too small to be read.
+const REST = 200; // Milliseconds after which a drawing is painted anew, sharp in its new size.
 const MOVED = 4; // Pixels from which a press is a drag and no click.
 
 class Viewport {
   constructor(scene, svg) {
     this.scene = scene;
     this.svg = svg;
+    // The element that is moved: the browser lays out the texts of an SVG anew when that itself is.
+    this.sheet = document.createElement("div");
+    this.sheet.className = "sheet";
+    svg.replaceWith(this.sheet);
+    this.sheet.append(svg);
     this.size = { width: svg.viewBox.baseVal.width, height: svg.viewBox.baseVal.height };
     this.origin = { x: svg.viewBox.baseVal.x, y: svg.viewBox.baseVal.y };
     this.at = { x: 0, y: 0, scale: 1 };
+    this.painted = 1; // The scale at which the browser has painted it.
     this.seen = null; // The size of the scene when the drawing was last placed in it.
     this.isWhole = true;
     this.frame = null;
@@ -57,9 +64,24 @@ class Viewport {
     this.frame = requestAnimationFrame(() => {
       this.frame = null;
       const { x, y, scale } = this.at;
-      this.svg.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+      this.rest(scale);
+      this.sheet.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
       this.svg.classList.toggle("far", scale < FAR);
     });
+  }
+
+  // Has the drawing painted once and then only moved, until it rests or its size is quite another:
+  // what was painted large would take the most time just when all of it is in view.
+  rest(scale) {
+    const grown = scale / this.painted;
+    const isNear = grown > 0.5 && grown < 2;
+    if (!isNear) this.painted = scale;
+    this.sheet.classList.toggle("moving", isNear);
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      this.painted = scale;
+      this.sheet.classList.remove("moving");
+    }, REST);
   }
 
   move(right, down) {
