@@ -242,6 +242,24 @@ def _is_of(planned: Reference | Instance, found: Any, dag: DagPlan) -> bool:
     )
 
 
+def as_template(value: RunValue) -> str:
+    """Return how Airflow reads something that a run knows."""
+    if value.name != "parameters":
+        return RUN_VALUES[value.name]
+    entries = ", ".join(f'"{name}": params["{key}"]' for name, key in value.keys)
+    filters = [" | replace('$', '\\\\u0024')"] * value.expanded + [" | tojson"] * value.native
+    return "{{ {" + entries + "} | tojson" + "".join(filters) + " }}"
+
+
+def defaults_of(dag: DagPlan) -> dict[str, Any]:
+    """Return the params of a run that is given none."""
+    params = dag.arguments.get("params", {})
+    return {
+        name: each.arguments.get("default") if isinstance(each, Instance) else each
+        for name, each in params.items()
+    }
+
+
 def _plain(planned: Any) -> Any:
     if isinstance(planned, timedelta):
         return {"seconds": planned.total_seconds()}
@@ -250,7 +268,7 @@ def _plain(planned: Any) -> Any:
     if isinstance(planned, Literal):
         return {"literal": planned.text}
     if isinstance(planned, RunValue):
-        return RUN_VALUES[planned.name]
+        return as_template(planned)
     if isinstance(planned, float) and planned - planned != 0:
         return {"float": repr(planned)}
     return planned

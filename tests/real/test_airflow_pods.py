@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from dagforge.planning.model import Task
+from dagforge.planning.model import DagPlan, Task
 from dagforge.target import Target
 from dagforge.values import Instance, Literal, Model, RunValue
 from tests.real.airflow_plans import (
     CONTEXT,
     EVERY_FILE,
-    RUN_VALUES,
     PlannedFile,
     answer_of,
     arguments_of,
+    as_template,
+    defaults_of,
     home,
 )
 
@@ -90,30 +92,35 @@ APART = {
 }  # fmt: skip
 
 
-def rendered(value: Any) -> Any:
+def rendered(value: Any, dag: DagPlan) -> Any:
     """Return a planned value as it is when Airflow has rendered it."""
     if isinstance(value, Literal):
         return value.text
     if isinstance(value, RunValue):
-        return rendered(RUN_VALUES[value.name])
+        if value.name == "parameters":
+            params = defaults_of(dag)
+            return json.dumps({name: params[key] for name, key in value.keys}, sort_keys=True)
+        return rendered(as_template(value), dag)
     if isinstance(value, str):
         return re.sub(r"{{ ([\w.]+) }}", lambda match: RENDERED[match[1]], value)
     if isinstance(value, Mapping):
-        return {key: rendered(inner) for key, inner in value.items()}
+        return {key: rendered(inner, dag) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [rendered(inner) for inner in value]
+        return [rendered(inner, dag) for inner in value]
     return value
 
 
-def as_kubernetes(value: Any, target: Target) -> Any:
+def as_kubernetes(value: Any, target: Target, dag: DagPlan) -> Any:
     """Return planned values in Kubernetes' own YAML, rendered."""
     if isinstance(value, Model):
         fields = target.kubernetes_models[value.type]["fields"]
         names = {entry[0]: name for name, entry in fields.items()}
-        return {names[key]: as_kubernetes(inner, target) for key, inner in value.fields.items()}
+        return {
+            names[key]: as_kubernetes(inner, target, dag) for key, inner in value.fields.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [as_kubernetes(inner, target) for inner in value]
-    return rendered(value)
+        return [as_kubernetes(inner, target, dag) for inner in value]
+    return rendered(value, dag)
 
 
 def holds(found: Any, planned: Any) -> bool:
@@ -173,7 +180,7 @@ def test_pods_hold_what_was_planned(version: str, home: Path) -> None:
         ):
             for argument, name in names.items():
                 if argument in planned and (file.builtin or argument not in ("cmds", "arguments")):
-                    value = as_kubernetes(planned[argument], file.target)
+                    value = as_kubernetes(planned[argument], file.target, file.dag)
                     if not holds(place.get(name), value):
                         wrong.append((file.path, task.task_id, argument, place.get(name), value))
         exact = (("command", "cmds"), ("args", "arguments"), ("resources", "container_resources"))
@@ -181,7 +188,7 @@ def test_pods_hold_what_was_planned(version: str, home: Path) -> None:
             (file.path, task.task_id, argument, container.get(name), planned.get(argument))
             for name, argument in exact
             if file.builtin
-            and container.get(name) != as_kubernetes(planned.get(argument), file.target)
+            and container.get(name) != as_kubernetes(planned.get(argument), file.target, file.dag)
         ]
     assert wrong == []
 
@@ -207,8 +214,10 @@ def test_environment_secrets_and_config_maps(version: str, home: Path) -> None:
         container = main_container(task, file, pod)
         variables = planned.get("env_vars", {})
         if isinstance(variables, dict):
-            variables = [{"name": key, "value": rendered(text)} for key, text in variables.items()]
-        assert holds(container.get("env", []), as_kubernetes(variables, file.target))
+            variables = [
+                {"name": key, "value": rendered(text, file.dag)} for key, text in variables.items()
+            ]
+        assert holds(container.get("env", []), as_kubernetes(variables, file.target, file.dag))
         maps = [{"configMapRef": {"name": name}} for name in planned.get("configmaps", ())]
         assert holds(container.get("envFrom", []), maps)
         for secret in planned.get("secrets", ()):

@@ -173,7 +173,8 @@ def context_of(task: Any, values: dict[str, Any]) -> dict[str, Any]:
         "task_instance": instance,
         "dag_run": run,
         "var": variables,
-        "params": values.get("params", {}),
+        "params": {name: task.dag.params[name] for name in task.dag.params}
+        | values.get("params", {}),
     }
 
 
