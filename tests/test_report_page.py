@@ -146,6 +146,13 @@ def test_details_of_a_task_and_of_its_nodes() -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_a_task_without_a_pod_has_no_name_of_one() -> None:
+    for target, has_pod in (("airflow-k8s", True), ("airflow", False), ("prefect", False)):
+        task = data(report("--target", target))["pipelines"][0]["tasks"]["prepare"]
+        assert ("pod name" in dict(task["facts"])) == has_pod
+
+
+@pytest.mark.usefixtures("project")
 def test_drawings_are_before_and_after_grouping() -> None:
     views = {view["kind"]: view for view in data(report())["pipelines"][0]["views"]}
     assert views["before"]["shapes"] == ["load", "clean", "convert", "tell"]

@@ -11,7 +11,7 @@ from dagforge.commands.show import one_line
 from dagforge.commands.stage_data import Data, as_data, settings_data
 from dagforge.drawing.model import Panel
 from dagforge.frozen import frozen
-from dagforge.planning.model import DagPlan, Task
+from dagforge.planning.model import Task
 from dagforge.values import Constant
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def details_of(stages: Stages, by_node: Panel) -> Details:
             TaskDetails(
                 str(task.task_id),
                 task.nodes,
-                tuple(_task_facts(stages.dag, task)),
+                tuple(_task_facts(stages, task)),
                 tuple(_settings(settings["tasks"][task.task_id])),
             )
             for task in stages.dag.tasks
@@ -102,17 +102,18 @@ def _settings(data: Data) -> Iterator[SettingFact]:
         yield SettingFact(name, one_line(entry["value"]), entry["layer"] or "", entry["at"])
 
 
-def _task_facts(dag: DagPlan, task: Task) -> Iterator[Fact]:
+def _task_facts(stages: Stages, task: Task) -> Iterator[Fact]:
+    in_pod = stages.settings.target.kinds[task.kind].get("resources")
     resources = task.resources
     if isinstance(resources, Constant):
-        resources = dag.constants[resources.name]
+        resources = stages.dag.constants[resources.name]
     data: Mapping[str, Any] = {
         "runs as": f"{task.kind}, {task.operator}" if task.operator else task.kind,
         "command": command_text(task.command),
         "tags": task.tags,
         "machine": task.machine,
         "resources": _resources(resources),
-        "pod name": task.pod_name,
+        "pod name": task.pod_name if in_pod else None,
         "arguments": [f"{key}: {one_line(as_data(of))}" for key, of in task.arguments.items()],
         "contract": task.contract,
     }

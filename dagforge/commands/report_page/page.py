@@ -234,7 +234,7 @@ def _settings(title: str, settings: Sequence[SettingFact]) -> Iterator[str]:
 
 
 def _targets(targets: Iterable[TargetFacts]) -> Iterator[str]:
-    yield from section("targets", "What each target cannot express")
+    yield from section("targets", "What each target cannot express, or still needs")
     for each in targets:
         version = f" ({each.orchestrator.capitalize()} {each.version})" if each.version else ""
         chosen = ", of this report" if each.chosen else ""
