@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
 LOCKS := tests/real/requirements
-TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 airflow-3.3-aws prefect hamilton-1.77 hamilton-1.89 kedro-0.19 kedro-1.7
+TESTED := airflow-2.10 airflow-2.11 airflow-3.0 airflow-3.1 airflow-3.3 airflow-3.3-aws dag-factory prefect hamilton-1.77 hamilton-1.89 kedro-0.19 kedro-1.7
 MEASURED := airflow-3.3 kedro-1.7 dag-factory
 ENVIRONMENTS := $(sort $(TESTED) $(MEASURED))
 
