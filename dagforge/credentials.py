@@ -40,6 +40,10 @@ _SCHEME = re.compile(r"(?:basic|bearer|token)\s+", re.IGNORECASE)
 _SHORTEST = 8
 
 
+# Settings of orchestrators that only sound like it: Prefect keeps results under this name.
+_NO_CREDENTIALS = frozenset({"result_storage_key"})
+
+
 @lru_cache(maxsize=4096)
 def certainty(name: str) -> int:
     """Return how sure it is that what is called so is a credential: 0 for not, 1 likely, 2 surely.
@@ -47,7 +51,7 @@ def certainty(name: str) -> int:
     The last word decides: `db_password` and `AWS_SECRET_ACCESS_KEY` are, `token_length`,
     `secret_name` and `primary_key` are not.
     """
-    words = [word.lower() for word in _WORDS.findall(name)]
+    words = [word.lower() for word in _WORDS.findall(name)] if name not in _NO_CREDENTIALS else []
     while len(words) > 1 and (words[-1] in _ENDINGS or words[-1].isdigit()):
         words.pop()
     if not words:

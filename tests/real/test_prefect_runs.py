@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dagforge.build import Build, Request, build
 from dagforge.planning.model import DagPlan
@@ -182,7 +183,12 @@ def test_a_flow_is_tried_again_and_hands_its_parameters_on(server: str, tmp_path
           task_runner: {call: prefect.task_runners.ThreadPoolTaskRunner, args: {max_workers: 1}}
           parameters: {size: 1, names: [a, "b c"], note: {default: "it's"}}
         """
-    files = {"conf/base/pipelines.yml": FLAKY, "conf/base/prefect.yml": settings}
+    pipelines = yaml.safe_load(FLAKY)
+    for node in pipelines["__default__"]["nodes"]:
+        # A task is handed the parameters that its nodes read.
+        read = node.get("inputs", [])
+        node["inputs"] = [*([read] if isinstance(read, str) else read), "parameters"]
+    files = {"conf/base/pipelines.yml": json.dumps(pipelines), "conf/base/prefect.yml": settings}
     found = build_project(tmp_path, files, target="prefect", render=True)
     [(dag, file)] = written(found, tmp_path / "flows")
     log = tmp_path / "stub.log"

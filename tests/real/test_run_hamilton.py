@@ -85,15 +85,17 @@ def test_airflow_computes_what_hamilton_does(env: str, tasks: int, tmp_path: Pat
     assert airflow.exchanged(dag.dag_id) == []
 
 
-def test_prefect_computes_what_hamilton_does(server: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("env", "tasks"), [("one", 1), ("three", 3), ("eleven", 11)])
+def test_prefect_computes_what_hamilton_does(
+    env: str, tasks: int, server: str, tmp_path: Path
+) -> None:
     root = make_project(tmp_path)
     variables = worker(tmp_path, root, None)
     # Prefect's own environment has no Hamilton: its tasks start the interpreter that has.
     programs = program(tmp_path / "bin", sys.executable, install(tmp_path / "wheel"))
     variables["PATH"] = f"{programs}:{variables['PATH']}"
-    dag = compiled(
-        root, tmp_path / "flows", pipelines=("absenteeism",), target="prefect", env="three"
-    )
+    dag = compiled(root, tmp_path / "flows", pipelines=("absenteeism",), target="prefect", env=env)
+    assert len(dag.tasks) == tasks
     [file] = (tmp_path / "flows").iterdir()
     (tmp_path / "home").mkdir()
     given = {"feature_set": FEATURES}

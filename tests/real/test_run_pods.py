@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 from moto.server import ThreadedMotoServer
 
 from dagforge.runtime.files import Files
@@ -46,6 +47,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     address = f"http://{host}:{port}"
     for name, text in {**KEYS, **REGION, "AWS_ENDPOINT_URL": address}.items():
         monkeypatch.setenv(name, text)
+    # One that an earlier test has made would still talk to that test's server.
+    s3fs.S3FileSystem.clear_instance_cache()
     Files("s3://spaceflights").system.mkdir("spaceflights")
     try:
         yield address
