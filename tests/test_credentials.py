@@ -139,6 +139,7 @@ NAMES = [
     ("password_file", 0),
     ("primary_key", 0),
     ("partition_key", 0),
+    ("result_storage_key", 0),
     ("key", 0),
     ("automount_service_account_token", 1),
     ("image", 0),
