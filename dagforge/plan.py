@@ -109,7 +109,7 @@ def plan(
     check_handover(pipeline, apart, links, settings, problems, planner.kept)
     arguments, given = dag_arguments(planner, links)
     deployment = deploy(given, settings, env=env, problems=problems)
-    parameters = flow_parameters(planner, deployment.parameters, problems)
+    parameters = flow_parameters(planner, deployment.parameters)
     constants, constant_of = constants_of(planner, drafts)
     reserved = {
         *target.imports,

@@ -14,7 +14,7 @@ from dagforge.planning.names import (
     slug,
 )
 from dagforge.planning.planner import Planner, argument_of, converted
-from dagforge.planning.run_parameters import check_required, params_of
+from dagforge.planning.run_parameters import check_required, parameters_setting, params_of
 from dagforge.settings.schema import describe
 from dagforge.target import Target
 from dagforge.values import Date
@@ -77,7 +77,7 @@ def dag_arguments(
         value = converted(planner, setting, data[setting.name], layers, planner.context)
         (given if setting.group in DEPLOYED else arguments)[argument] = value
     _add_parameters(planner, arguments)
-    check_required(planner, data.get("schedule"), planner.problems)
+    check_required(planner, data.get("schedule"))
     start, end = arguments.get("start_date"), arguments.get("end_date")
     if isinstance(start, Date) and isinstance(end, Date) and _is_before(end, start):
         planner.problems.error(
@@ -91,8 +91,7 @@ def dag_arguments(
 
 def _add_parameters(planner: Planner, arguments: dict[str, Any]) -> None:
     """Add the parameters that the definition declares to those of the settings."""
-    setting = planner.target.facts.get("run_parameters", {}).get("setting", "")
-    argument = planner.target.arguments.get(setting, "")
+    argument = planner.target.arguments.get(parameters_setting(planner.target), "")
     given = arguments.get(argument, {})
     if argument and isinstance(given, Mapping):
         params = params_of(planner, given)

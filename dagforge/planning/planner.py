@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagforge.errors import (
     Problem,
@@ -19,6 +19,9 @@ from dagforge.settings.convert import (
     native_cron_meaning,
 )
 from dagforge.target import Setting, Target
+
+if TYPE_CHECKING:
+    from dagforge.planning.run_parameters import RunParameters
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Planner:
     arguments: dict[tuple[int, str, str | None], Mapping[str, Any]] = field(default_factory=dict)
     told: set[tuple[str, ...]] = field(default_factory=set)
     told_in_run: set[str] = field(default_factory=set)
+    run_parameters: RunParameters | None = None
     run_path: str = ""
     kept: tuple[str, ...] = ()
 

@@ -7,14 +7,15 @@ values go to the tasks with every run, over those of the project in the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from dagforge.errors import Problems
 from dagforge.ir import Node, Parameter, is_parameter
 from dagforge.planning.deployment import Parameter as FlowParameter
 from dagforge.planning.deployment import identifier, is_stored
 from dagforge.planning.planner import Planner
+from dagforge.target import Target
 from dagforge.values import Instance, RunValue
 
 _PREFIX = "params:"
@@ -30,13 +31,78 @@ _ANNOTATIONS: Mapping[str, str] = {
 }
 
 
-def declared_parameters(planner: Planner) -> list[Parameter]:
-    """Return the parameters that the definition declares and a node of the pipeline reads."""
-    declared = planner.pipeline.parameters
-    if not declared:
-        return []
-    read = _read_by(planner.pipeline.nodes)
-    return [each for each in declared.values() if _is_read(each.name, read)]
+class Names:
+    """Names of parameters, to be asked which of them nodes read."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._place = {name: place for place, name in enumerate(names)}
+        # By each name: itself, and those that are a part of it.
+        self._inside: dict[str, list[str]] = {}
+        for name in self._place:
+            for holder in _holders(name):
+                self._inside.setdefault(holder, []).append(name)
+
+    def read_by(self, nodes: Iterable[Node]) -> list[str]:
+        """Return those that nodes read, or that hold or are a part of what they read, in order."""
+        found: set[str] = set()
+        for node in nodes:
+            for name in filter(is_parameter, node.inputs):
+                if name == "parameters":
+                    return list(self._place)
+                read = name.removeprefix(_PREFIX)
+                found.update(self._inside.get(read, ()))
+                found.update(holder for holder in _holders(read) if holder in self._place)
+        return sorted(found, key=self._place.__getitem__)
+
+
+def _holders(name: str) -> Iterator[str]:
+    """Yield `a`, `a.b` and `a.b.c` for the last of them."""
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        yield ".".join(parts[:end])
+
+
+@dataclass(slots=True)
+class RunParameters:
+    """The parameters of one DAG's runs.
+
+    Attributes:
+        declared: by the definition, and read by a node of the pipeline.
+        keys: what the orchestrator calls each that a task may be handed.
+        stored: of these keys, those that the orchestrator keeps values of.
+        names: of `keys`.
+    """
+
+    declared: list[Parameter]
+    keys: Mapping[str, str]
+    stored: frozenset[str]
+    names: Names
+
+
+def run_parameters(planner: Planner) -> RunParameters:
+    """Return the parameters of a DAG's runs, found once for all of its tasks."""
+    if planner.run_parameters is None:
+        planner.run_parameters = _found(planner)
+    return planner.run_parameters
+
+
+def _found(planner: Planner) -> RunParameters:
+    pipeline = planner.pipeline
+    read = Names(pipeline.parameters).read_by(pipeline.nodes) if pipeline.parameters else []
+    declared = [pipeline.parameters[name] for name in read]
+    facts = planner.target.facts.get("run_parameters")
+    if facts is None:
+        return RunParameters(declared, {}, frozenset(), Names(()))
+    given = planner.settings.for_dag().get(facts["setting"])
+    listed: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    is_code = bool(facts.get("identifiers"))
+    spell = identifier if is_code else str
+    keys = {name: spell(name) for name in read}
+    # A flow's argument is listed by its own name: it is the declared one, given another default.
+    taken = set(keys.values())
+    keys |= {name: spell(name) for name in listed if spell(name) not in taken}
+    stored = {spell(name) for name, value in listed.items() if is_code and is_stored(value)}
+    return RunParameters(declared, keys, frozenset(stored), Names(keys))
 
 
 def params_of(planner: Planner, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +115,7 @@ def params_of(planner: Planner, given: Mapping[str, Any]) -> dict[str, Any]:
     if "Param" not in planner.target.imports:
         return dict(given)
     params: dict[str, Any] = {}
-    for parameter in declared_parameters(planner):
+    for parameter in run_parameters(planner).declared:
         if parameter.name in given:
             continue
         section, _, last = parameter.name.rpartition(".")
@@ -62,14 +128,14 @@ def params_of(planner: Planner, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**params, **given}
 
 
-def check_required(planner: Planner, schedule: object, problems: Problems) -> None:
+def check_required(planner: Planner, schedule: object) -> None:
     """Refuse a schedule where a run needs a value that only a person can give."""
     if schedule is None:
         return
-    given = planner.settings.for_dag().get(_setting(planner) or "")
-    for parameter in declared_parameters(planner):
+    given = planner.settings.for_dag().get(parameters_setting(planner.target))
+    for parameter in run_parameters(planner).declared:
         if parameter.required and not (isinstance(given, Mapping) and parameter.name in given):
-            problems.error(
+            planner.problems.error(
                 "required-parameter",
                 f"the parameter '{parameter.name}' has no value, and the DAG runs by a schedule",
                 parameter.origin,
@@ -77,18 +143,23 @@ def check_required(planner: Planner, schedule: object, problems: Problems) -> No
             )
 
 
+def parameters_setting(target: Target) -> str:
+    """Return the setting that lists parameters of runs; empty where there is none."""
+    return str(target.facts.get("run_parameters", {}).get("setting", ""))
+
+
 def flow_parameters(
-    planner: Planner, given: Mapping[str, FlowParameter], problems: Problems
+    planner: Planner, given: Mapping[str, FlowParameter]
 ) -> dict[str, FlowParameter]:
     """Return the flow's signature: what the definition declares, then what the settings list."""
     found: dict[str, FlowParameter] = {}
     taken = planner.target.facts.get("reserved_parameters", ())
-    for parameter in declared_parameters(planner):
+    for parameter in run_parameters(planner).declared:
         key = identifier(parameter.name)
         if key in given:
             continue
         if key in found or key in taken:
-            problems.error(
+            planner.problems.error(
                 "id-collision",
                 f"the parameter '{parameter.name}' would be called '{key}' in the flow's"
                 " signature, which is taken",
@@ -115,44 +186,12 @@ def value_for(
         native: fields are rendered to Python objects, not to text.
         expanded: what starts the command replaces `$(NAME)` in it.
     """
-    setting = _setting(planner)
-    if setting is None:
-        return None
-    given = planner.settings.for_dag().get(setting)
-    listed: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    is_code = bool(planner.target.facts["run_parameters"].get("identifiers"))
-    spell = identifier if is_code else str
-    keys = {each.name: spell(each.name) for each in declared_parameters(planner)}
-    # A flow's argument is listed by its own name: it is the declared one, given another default.
-    keys |= {name: spell(name) for name in listed if spell(name) not in keys.values()}
-    read = _read_by(nodes)
-    keys = {name: key for name, key in keys.items() if _is_read(name, read)}
+    found = run_parameters(planner)
+    keys = tuple((name, found.keys[name]) for name in found.names.read_by(nodes))
     if not keys:
         return None
-    kept = {spell(name) for name, value in listed.items() if is_code and is_stored(value)}
-    stored = not kept.isdisjoint(keys.values())
-    return RunValue("parameters", tuple(keys.items()), native, expanded, stored)
-
-
-def _setting(planner: Planner) -> str | None:
-    facts = planner.target.facts.get("run_parameters")
-    return None if facts is None else str(facts["setting"])
-
-
-def _read_by(nodes: Iterable[Node]) -> frozenset[str]:
-    return frozenset(
-        name.removeprefix(_PREFIX) for node in nodes for name in node.inputs if is_parameter(name)
-    )
-
-
-def _is_read(name: str, read: frozenset[str]) -> bool:
-    """Say whether a parameter, what holds it, or a part of it is among those that are read."""
-    if name in read or "parameters" in read:
-        return True
-    parts = name.split(".")
-    if any(".".join(parts[:end]) in read for end in range(1, len(parts))):
-        return True
-    return any(each.startswith(f"{name}.") for each in read)
+    stored = any(key in found.stored for _, key in keys)
+    return RunValue("parameters", keys, native, expanded, stored)
 
 
 def _annotation(schema: Mapping[str, Any]) -> str | None:
