@@ -20,6 +20,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
@@ -212,6 +213,16 @@ class Graph:
 _building: ContextVar[Graph | None] = ContextVar("dagforge_graph", default=None)
 
 
+@contextmanager
+def _calls_go_to(graph: Graph | None) -> Iterator[None]:
+    """Let calls of nodes add to a graph in here, or run with None."""
+    token = _building.set(graph)
+    try:
+        yield
+    finally:
+        _building.reset(token)
+
+
 def build_graph(function: Pipeline[..., Any], config: Mapping[str, Any]) -> Graph:
     """Return the graph that a pipeline function builds.
 
@@ -224,11 +235,8 @@ def build_graph(function: Pipeline[..., Any], config: Mapping[str, Any]) -> Grap
         Exception: whatever it raises by itself.
     """
     graph = Graph()
-    token = _building.set(graph)
-    try:
+    with _calls_go_to(graph):
         function.function(**function.arguments(graph, config))
-    finally:
-        _building.reset(token)
     return graph
 
 
@@ -298,11 +306,8 @@ class Node(Generic[P, R]):
 
     def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function, wherever this is called."""
-        token = _building.set(None)
-        try:
+        with _calls_go_to(None):
             return self.function(*args, **kwargs)
-        finally:
-            _building.reset(token)
 
     def with_options(
         self,
@@ -537,11 +542,8 @@ class Pipeline(Generic[P, R]):
 
     def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run every node here and return what the function returns."""
-        token = _building.set(None)
-        try:
+        with _calls_go_to(None):
             return self.function(*args, **kwargs)
-        finally:
-            _building.reset(token)
 
     def with_options(self, *, namespace: str) -> Pipeline[P, R]:
         """Return the pipeline in a namespace, for one of several calls inside another one."""

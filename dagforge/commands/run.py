@@ -90,8 +90,7 @@ def run(pipeline: str, **options: Any) -> None:
 
 def _parameters(texts: Sequence[str]) -> dict[str, Any]:
     """Return the run's parameters: items as in `create`, or whole JSON objects."""
-    from dagforge.frontends.parameters import nested
-    from dagforge.runtime.task import merged
+    from dagforge.frontends.parameters import merged, nested
 
     found: dict[str, Any] = {}
     for text in texts:
@@ -156,13 +155,13 @@ def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
 def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     from dagforge.build import build
     from dagforge.frontends.catalog import read_parameters
-    from dagforge.frontends.parameters import check_given, defaults_of
+    from dagforge.frontends.parameters import check_given, merged, parameters_of
     from dagforge.runtime.errors import RunError
     from dagforge.runtime.execute import store_url_of
     from dagforge.runtime.files import Files
     from dagforge.runtime.local import LocalRun, check_runnable, command_of, run_locally
     from dagforge.runtime.places import RunPlace
-    from dagforge.runtime.task import keep_structure, merged
+    from dagforge.runtime.task import keep_structure
 
     parameters = _parameters(options["params"])
     request = _request(pipeline, {**options, "params": ()})
@@ -170,7 +169,7 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     (dag,) = found.dags
     check_runnable(dag)
     _check_overlay(found)
-    values = merged(merged(defaults_of(dag.pipeline), read_parameters(found.conf)), parameters)
+    values = merged(parameters_of(dag.pipeline, found.conf), parameters)
     problems = Problems()
     check_given(dag.pipeline, values, problems)
     problems.raise_errors(RunError)

@@ -188,11 +188,23 @@ def place_of_parameter(conf: Conf, name: str) -> Origin | None:
     return None
 
 
-def defaults_of(pipeline: Pipeline) -> dict[str, Any]:
-    """Return the defaults of a pipeline's own parameters, nested as in parameters.yml."""
-    return nested(
-        {each.name: each.default for each in pipeline.parameters.values() if not each.required}
-    )
+def parameters_of(pipeline: Pipeline, conf: Conf) -> dict[str, Any]:
+    """Return a pipeline's parameters, nested: what parameters.yml says, over its own defaults."""
+    defaults = {
+        each.name: each.default for each in pipeline.parameters.values() if not each.required
+    }
+    return merged(nested(defaults), read_parameters(conf))
+
+
+def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters laid over others; mappings merge deeply, everything else replaces."""
+    found = dict(low)
+    for key, value in high.items():
+        below = found.get(key)
+        found[key] = (
+            merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+        )
+    return found
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

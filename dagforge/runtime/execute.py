@@ -40,7 +40,6 @@ from dagforge.runtime.inputs import (
     is_same_file,
     load_dataset,
     parameter,
-    parameter_or,
     save_dataset,
 )
 from dagforge.runtime.places import RunPlace
@@ -274,7 +273,7 @@ def _run_hamilton(attempt: _Attempt) -> None:
     task = attempt.task
     assert task.conf is not None
     nodes = {node.name: node for node in task.nodes}
-    asked = parameter_or(f"params:{EXTRA_OUTPUTS}", task.parameters, [])
+    asked = task.parameters.get(EXTRA_OUTPUTS, [])
     # A saver runs when somebody asks for it; the others run always.
     skipped = {
         node.name

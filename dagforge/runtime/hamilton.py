@@ -19,13 +19,11 @@ from dagforge.frontends.definitions import Registry
 from dagforge.frontends.hamilton import RUNNER, drivers_of
 from dagforge.frontends.hamilton.definition import DriverDefinition
 from dagforge.frontends.hamilton.driver import build_driver, import_hamilton, variables_of
-from dagforge.frontends.hamilton.nodes import is_parallel
+from dagforge.frontends.hamilton.nodes import is_parallel, is_validation
 from dagforge.ir import Node, Work, is_parameter
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.records import CheckResult, as_json
 from dagforge.user_code import UserError, failure_of
-
-_QUALITY = "hamilton.data_quality.contains_dq_results"
 
 
 def is_hamilton(node: Node) -> bool:
@@ -55,13 +53,16 @@ class Told:
         say: takes a line for the log.
         seconds: by node; of one that is repeated, together.
         checks: of `@check_output`.
-        executed: names of nodes, each once, in the order in which they began.
     """
 
     say: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
     checks: list[CheckResult] = field(default_factory=list)
-    executed: list[str] = field(default_factory=list)
+
+    @property
+    def executed(self) -> list[str]:
+        """Names of nodes, each once, in the order in which they began."""
+        return list(self.seconds)
 
 
 def run_part(
@@ -90,12 +91,13 @@ def run_part(
     made: dict[str, Any] = {}
     for key, part in _by_driver(nodes):
         definition = _definition(key, registry)
+        mine = {node.name for node in part}
         inside = {output for node in part for output in node.outputs}
         names = [output for node in part for output in node.outputs if output in wanted]
         read_later = {
             dataset
             for node in nodes
-            if node not in part
+            if node.name not in mine
             for dataset in node.inputs
             if dataset in inside
         }
@@ -110,7 +112,7 @@ def asked_for(nodes: Sequence[Node], registry: Registry) -> set[str]:
     for key in dict.fromkeys(_key(node) for node in nodes):
         definition = _definition(key, registry)
         found.update(definition.prefixed(name) for name in definition.outputs)
-    return found.intersection(*[{output for node in nodes for output in node.outputs}])
+    return found & {output for node in nodes for output in node.outputs}
 
 
 def _by_driver(nodes: Sequence[Node]) -> list[tuple[str, list[Node]]]:
@@ -196,14 +198,12 @@ def _execute(
                 inputs[_plain(source, variables)] = value
     known = {name for name, each in variables.items() if each.is_input}
     inputs = {name: value for name, value in inputs.items() if name in known}
-    begin = dict.fromkeys(told.executed)
     try:
         results = driver.execute(
             [target_of[name] for name in wanted], inputs=inputs, overrides=overrides
         )
     except Exception as error:
-        failed = hook.failed or next(reversed({**begin, **dict.fromkeys(told.executed)}), None)
-        where = str(failed or nodes[0].name)
+        where = hook.failed or [nodes[0].name, *told.executed][-1]
         raise NodeFailed(where, UserError(failure_of(error, modules.get(where, "")))) from error
     return {name: results[target_of[name]] for name in wanted}
 
@@ -234,7 +234,6 @@ def _hook(name_of: Mapping[str, str], told: Told) -> Any:
             name = name_of.get(node_name, node_name)
             if name not in told.seconds:
                 told.say(f"node {name}")
-                told.executed.append(name)
                 told.seconds[name] = 0.0
             self.begun[node_name, task_id] = time.perf_counter()
 
@@ -257,7 +256,7 @@ def _hook(name_of: Mapping[str, str], told: Told) -> Any:
                 told.seconds[name] = round(seconds, 6)
             if not success:
                 self.failed = self.failed or name
-            elif _QUALITY in node_tags and hasattr(result, "passes"):
+            elif is_validation(node_tags) and hasattr(result, "passes"):
                 _keep_check(name, result, told)
 
     return Hook()

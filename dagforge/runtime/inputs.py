@@ -221,14 +221,6 @@ def moment_of(modified: str | None) -> str | None:
     return moment.astimezone(datetime.timezone.utc).isoformat(timespec="microseconds")
 
 
-def parameter_or(name: str, parameters: Mapping[str, Any], default: Any) -> Any:
-    """Return the value of a parameter, `default` where there is none."""
-    try:
-        return parameter(name, parameters)
-    except RunError:
-        return default
-
-
 def parameter(name: str, parameters: Mapping[str, Any]) -> Any:
     """Return the value of `params:a.b` or of `parameters`.
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.conf import read_conf, read_project
-from dagforge.frontends.catalog import read_parameters
-from dagforge.frontends.parameters import defaults_of
+from dagforge.frontends.parameters import parameters_of
 from dagforge.ir import Node, is_parameter
 from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
@@ -71,8 +70,8 @@ def _has_parameters(
     if not names:
         return not record.parameters
     if parameters is None:
-        declared = read_parameters(read_conf(root, env=dag.env, project=read_project(root)))
-        parameters = {**defaults_of(dag.pipeline), **declared}
+        conf = read_conf(root, env=dag.env, project=read_project(root))
+        parameters = parameters_of(dag.pipeline, conf)
     try:
         today = {name: as_json(parameter(name, parameters)) for name in names}
     except RunError:

@@ -12,8 +12,7 @@ from typing import Any
 from dagforge.conf import read_conf, read_project
 from dagforge.errors import DagForgeError, Problems, UsageError, did_you_mean
 from dagforge.frontends import load
-from dagforge.frontends.catalog import read_parameters
-from dagforge.frontends.parameters import check_given, defaults_of
+from dagforge.frontends.parameters import check_given, merged, parameters_of
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
 from dagforge.planning.handover import is_kedro
@@ -71,7 +70,7 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
     place = RunPlace(project_name, conf.env, dag_id, request.run_id)
     # The DAG says where its data are; an environment that says otherwise stands nearer.
     store_url = store_url_of(None, request.store or settings.get("store_url"), request.root)
-    parameters = merged(merged(defaults_of(pipeline), read_parameters(conf)), request.parameters)
+    parameters = merged(parameters_of(pipeline, conf), request.parameters)
     problems = Problems()
     check_given(pipeline, parameters, problems)
     problems.raise_errors(RunError)
@@ -110,17 +109,6 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
         conf=conf,
     )
     return execute(run, say)
-
-
-def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters laid over others; mappings merge deeply, everything else replaces."""
-    found = dict(low)
-    for key, value in high.items():
-        below = found.get(key)
-        found[key] = (
-            merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
-        )
-    return found
 
 
 def store_settings(conf: Any, pipeline: str) -> Mapping[str, Any]:

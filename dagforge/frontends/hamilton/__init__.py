@@ -13,8 +13,9 @@ from dagforge.frontends.definitions import Definition, NodesRead, Registry
 from dagforge.frontends.hamilton.definition import DriverDefinition, read_drivers
 from dagforge.frontends.hamilton.driver import build_driver, variables_of
 from dagforge.frontends.hamilton.nodes import RUNNER, Driven, Reader, wanted_of
+from dagforge.ir import Grouping
 
-GROUPING_TAGS = ("airflow.", "airflow:")
+GROUPING_TAGS = Grouping().prefixes
 
 
 def needs(definition: Definition) -> Sequence[tuple[str, Origin]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,9 +49,9 @@ def is_saver(variable: Variable) -> bool:
     return any(tag.startswith(_SAVER) for tag in variable.tags)
 
 
-def is_validation(variable: Variable) -> bool:
-    """Say whether a variable is what `@check_output` makes of an expectation."""
-    return any(tag.startswith(f"{_QUALITY}.contains_dq_results") for tag in variable.tags)
+def is_validation(tags: Iterable[str]) -> bool:
+    """Say whether a variable with these tags is what `@check_output` makes of an expectation."""
+    return f"{_QUALITY}.contains_dq_results" in tags
 
 
 def wanted_of(
@@ -256,7 +257,7 @@ class Reader:
     def _report_undeclared(self, driven: Driven, need: str, taker: Variable) -> None:
         definition = driven.definition
         at = self.place(taker.functions[0] if taker.functions else None, definition.origin)
-        variants = _variants_of(need, driven.definition, self.driven)
+        variants = _variants_of(need, definition)
         if variants:
             config = ", ".join(f"{key}={value!r}" for key, value in definition.config.items())
             self.problems.error(
@@ -319,11 +320,8 @@ def _ordered_needs(variable: Variable) -> list[str]:
     return sorted(variable.needs, key=lambda name: (position.get(name, len(position)), name))
 
 
-def _variants_of(need: str, definition: DriverDefinition, driven: Sequence[Driven]) -> list[str]:
+def _variants_of(need: str, definition: DriverDefinition) -> list[str]:
     """Return the functions in a driver's modules that would compute a node under other config."""
-    import sys
-
-    del driven
     found = []
     for name in definition.modules:
         module = sys.modules.get(name)
