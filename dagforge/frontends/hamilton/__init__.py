@@ -12,7 +12,7 @@ from dagforge.errors import LoadError, Origin, Problems
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
 from dagforge.frontends.hamilton.definition import DriverDefinition, read_drivers
 from dagforge.frontends.hamilton.driver import build_driver, variables_of
-from dagforge.frontends.hamilton.nodes import RUNNER, Driven, Reader, wanted_of
+from dagforge.frontends.hamilton.nodes import RUNNER, Driven, Reader, takers_of, wanted_of
 from dagforge.ir import Grouping
 
 GROUPING_TAGS = Grouping().prefixes
@@ -75,7 +75,7 @@ def _driven(
     built = build_driver(driver, registry.conf.root)
     variables = variables_of(built)
     wanted, savers = wanted_of(driver, variables, problems, variant=variant)
-    return Driven(driver, variables, wanted, savers)
+    return Driven(driver, variables, wanted, savers, takers_of(wanted, variables))
 
 
 def _check_variants(

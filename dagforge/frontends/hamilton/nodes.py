@@ -36,12 +36,25 @@ class Driven:
         variables: by name.
         wanted: names of the variables that are nodes of the pipeline, in Hamilton's own order.
         savers: of these, those that run only when a run asks for them.
+        takers: nodes by what goes into them.
     """
 
     definition: DriverDefinition
     variables: Mapping[str, Variable]
     wanted: tuple[str, ...]
     savers: tuple[str, ...]
+    takers: Mapping[str, Sequence[Variable]]
+
+
+def takers_of(
+    wanted: Iterable[str], variables: Mapping[str, Variable]
+) -> dict[str, list[Variable]]:
+    """Return the nodes by what goes into them, in their order."""
+    takers: dict[str, list[Variable]] = {}
+    for name in wanted:
+        for need in variables[name].needs:
+            takers.setdefault(need, []).append(variables[name])
+    return takers
 
 
 def is_saver(variable: Variable) -> bool:
@@ -177,10 +190,9 @@ class Reader:
 
     def _optional(self, driven: Driven, need: str) -> bool:
         """Say whether an input that nobody declares has a default that a run may replace."""
-        takers = [driven.variables[name] for name in driven.wanted]
-        takers = [each for each in takers if need in each.needs]
-        return all(need in each.optional for each in takers) and all(
-            _is_plain(each.optional[need]) for each in takers
+        return all(
+            need in each.optional and _is_plain(each.optional[need])
+            for each in driven.takers.get(need, ())
         )
 
     def place(self, function: Any, other: Origin) -> Origin:
@@ -207,12 +219,11 @@ class Reader:
 
     def _parameters(self, driven: Driven) -> Iterable[Parameter]:
         definition = driven.definition
-        needed: dict[str, Variable] = {}
-        for name in driven.wanted:
-            for need in driven.variables[name].needs:
-                variable = driven.variables.get(need)
-                if variable is None or variable.is_input:
-                    needed.setdefault(need, driven.variables[name])
+        needed = {
+            need: takers[0]
+            for need, takers in driven.takers.items()
+            if need not in driven.variables or driven.variables[need].is_input
+        }
         for need, taker in sorted(needed.items()):
             type_ = driven.variables[need].type if need in driven.variables else None
             if need in definition.config or need in definition.datasets:
@@ -373,13 +384,9 @@ def _blocks(driven: Driven) -> dict[str, str]:
     data apart, a saver with what it saves, a value with its checks: of one function.
     """
     blocks: dict[str, str] = {}
-    consumers: dict[str, list[str]] = {}
-    for name in driven.wanted:
-        for need in driven.variables[name].needs:
-            consumers.setdefault(need, []).append(name)
     for name in driven.wanted:
         if is_parallel(driven.variables[name]):
-            for inside in _until_collected(name, driven, consumers):
+            for inside in _until_collected(name, driven):
                 blocks[inside] = blocks.get(inside, name)
     by_function: dict[Any, list[str]] = {}
     for name in driven.wanted:
@@ -404,20 +411,18 @@ def is_parallel(variable: Variable) -> bool:
     return getattr(origin, "__name__", "") == "Parallelizable"
 
 
-def _until_collected(
-    start: str, driven: Driven, consumers: Mapping[str, Sequence[str]]
-) -> set[str]:
+def _until_collected(start: str, driven: Driven) -> set[str]:
     """Return the nodes from one that begins a repeated part to those that collect it."""
     inside = {start}
     pending = [start]
     while pending:
         name = pending.pop()
-        for consumer in consumers.get(name, ()):
-            if consumer in inside:
+        for taker in driven.takers.get(name, ()):
+            if taker.name in inside:
                 continue
-            inside.add(consumer)
-            if not _collects(driven.variables[consumer], name):
-                pending.append(consumer)
+            inside.add(taker.name)
+            if not _collects(taker, name):
+                pending.append(taker.name)
     return inside
 
 
