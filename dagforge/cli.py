@@ -40,6 +40,7 @@ from dagforge.commands.options import (
     message_options,
     parse_params,
     pipeline_options,
+    pipelines_option,
     progress_bar,
     project_options,
     quiet_option,
@@ -646,15 +647,7 @@ def help_(code: str | None) -> None:
     shell_complete=completing("airflow_versions"),
     help="Only the files for this version of Airflow.",
 )
-@listed(
-    "-p",
-    "--pipeline",
-    "--pipelines",
-    "pipelines",
-    metavar="NAME",
-    shell_complete=completing("pipelines", listed=True),
-    help="Only the files of this pipeline, which must be there; may be repeated.",
-)
+@pipelines_option("Only the files of this pipeline, which must be there; may be repeated.")
 @click.option("--all", "every", is_flag=True, help="A file of every pipeline must be there.")
 @click.option(
     "--python",

@@ -104,15 +104,22 @@ target_options = with_options(
 )
 
 
-pipeline_options = with_options(
-    listed(
+def pipelines_option(help: str) -> Callable[[F], F]:
+    """Return the option that names pipelines."""
+    return listed(
         "-p",
         "--pipeline",
         "--pipelines",
         "pipelines",
         metavar="NAME",
         shell_complete=completing("pipelines", listed=True),
-        help="Pipeline; may be repeated, or several by commas.  [default: __default__, else all]",
+        help=help,
+    )
+
+
+pipeline_options = with_options(
+    pipelines_option(
+        "Pipeline; may be repeated, or several by commas.  [default: __default__, else all]"
     ),
     click.option("--all", "every", is_flag=True, help="All registered pipelines."),
 )

@@ -10,9 +10,8 @@ import click
 
 from dagforge.commands.made_file import write_made
 from dagforge.commands.options import (
-    completing,
-    listed,
     make_request,
+    pipelines_option,
     project_options,
     say_more,
     selection_options,
@@ -27,15 +26,7 @@ DEFAULT_OUTPUT = "dagforge-report.html"
 
 
 @click.command()
-@listed(
-    "-p",
-    "--pipeline",
-    "--pipelines",
-    "pipelines",
-    metavar="NAME",
-    shell_complete=completing("pipelines", listed=True),
-    help="Only this pipeline; may be repeated, or several by commas.  [default: all]",
-)
+@pipelines_option("Only this pipeline; may be repeated, or several by commas.  [default: all]")
 @click.option(
     "-o",
     "--output",
