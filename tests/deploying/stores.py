@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import fsspec
-import pytest
 from azure.storage.blob import BlobServiceClient
 
 from dagforge.deploy import DeployMode, DeployReport, deploy
@@ -24,7 +22,13 @@ from dagforge.deploying.lock import Timing
 from dagforge.errors import Problem, SourceLocation
 from dagforge.output.manifest import Manifest, assemble
 from tests.deploying.proxy import Proxy, proxy
-from tests.runtime.servers import free_port, gcs_server, s3_server, wait_for
+from tests.runtime.servers import (
+    found_by_clients,
+    free_port,
+    gcs_server,
+    s3_server,
+    wait_for,
+)
 
 QUICK = DeployMode(timing=Timing(beat=0.2, sure=0.6, silence=0.8, wait=0.9, poll=0.02))
 # For a process that is killed, whose lock nobody believes in.
@@ -142,21 +146,6 @@ def az_store(azurite: Path) -> Iterator[Store]:
     finally:
         process.terminate()
         process.wait(timeout=20)
-
-
-@contextlib.contextmanager
-def found_by_clients(environment: Mapping[str, str], protocol: str) -> Iterator[None]:
-    """Let clients be made anew with some variables, and forgotten afterwards."""
-    # A client is made once, and keeps what it was made with.
-    kind = fsspec.get_filesystem_class(protocol)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        kind.clear_instance_cache()
-        try:
-            yield
-        finally:
-            kind.clear_instance_cache()
 
 
 def fresh(store: Store) -> Store:

@@ -22,13 +22,13 @@ from tests.deploying.stores import (
     QUICK,
     Store,
     dag,
-    found_by_clients,
     fresh,
     gs_store,
     run_deploy,
     s3_store,
     supporting,
 )
+from tests.runtime.servers import found_by_clients
 
 # aiohttp's advice to gcsfs.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

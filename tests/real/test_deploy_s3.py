@@ -22,7 +22,6 @@ from tests.deploying.stores import (
     QUICK,
     Store,
     dag,
-    found_by_clients,
     fresh,
     run_deploy,
     s3_store,
@@ -33,7 +32,7 @@ from tests.deploying.test_at_once import (  # noqa: F401
     test_two_projects_that_want_one_dag_id_at_once,
     test_two_projects_that_want_one_file_at_once,
 )
-from tests.runtime.servers import s3_server
+from tests.runtime.servers import found_by_clients, s3_server
 
 ROOT = Path(__file__).parents[2]
 MANY = 2_000

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from dagforge.commands.init import init_project
 from dagforge.planning.model import DagPlan
@@ -24,13 +22,9 @@ from tests.real.airflow_home import make_airflow
 from tests.real.environments import python_of
 from tests.real.pod_api import Image, PodApi, kubeconfig, serving
 from tests.real.run_project import compiled, install, worker
+from tests.runtime.servers import Server
 
 DAY = "2026-01-01"
-AWS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 
 
 def records(store: str, project: str, dag: DagPlan, run_id: str) -> dict[str, dict[str, Any]]:
@@ -107,24 +101,6 @@ print(json.dumps(accuracy(fit(train, train_labels, given["model"]), test, test_l
 """
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the address of an S3 with the example's buckets, which this process uses too."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    for name, text in {**AWS, "AWS_ENDPOINT_URL": address}.items():
-        monkeypatch.setenv(name, text)
-    for bucket in "example-images", "example-models":
-        Files(f"s3://{bucket}").system.mkdir(bucket)
-    try:
-        yield address
-    finally:
-        server.stop()
-
-
 def image_of(root: Path, folder: Path, variables: Mapping[str, str]) -> Image:
     """Return the image of the example: its modules, and a `python` that has its libraries."""
     shutil.copytree(root / "src", folder / "src")
@@ -138,14 +114,15 @@ def image_of(root: Path, folder: Path, variables: Mapping[str, str]) -> Image:
     return Image(folder, programs)
 
 
-def test_resnet_in_airflow(tmp_path: Path, s3: str) -> None:
+def test_resnet_in_airflow(tmp_path: Path, s3: Server) -> None:
+    for bucket in "example-images", "example-models":
+        Files(f"s3://{bucket}").system.mkdir(bucket)
     root = tmp_path / "resnet"
     init_project(root, force=False, example="resnet")
     for name in "images.npy", "labels.npy":
         content = (root / "data" / name).read_bytes()
         Files("s3://example-images").system.pipe_file(f"example-images/{name}", content)
-    cloud = {**AWS, "AWS_ENDPOINT_URL": s3}
-    api = PodApi({IMAGE: image_of(root, tmp_path / "image", cloud)})
+    api = PodApi({IMAGE: image_of(root, tmp_path / "image", s3.environment)})
     variables = worker(tmp_path, root, install(tmp_path / "wheel"))
     # What an administrator gives Airflow; the DAG names the connections only.
     del variables["DAGFORGE_STORE_URL"]

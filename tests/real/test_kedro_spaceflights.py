@@ -19,9 +19,9 @@ from tests.real.kedro_runs import copy_example, ran, results, variables
 from tests.real.pod_api import Image, PodApi, kubeconfig, serving
 from tests.real.prefect_environment import ask, server
 from tests.real.run_project import install, program
-from tests.real.test_run_pods import s3
+from tests.runtime.servers import Server
 
-__all__ = ["s3", "server"]
+__all__ = ["server"]
 
 NAME = "spaceflights"
 MODEL = ("split_data_node", "train_model_node", "evaluate_model_node")
@@ -176,7 +176,6 @@ def test_airflow_runs_each_task_in_a_process_of_its_own(
 
 
 IMAGE = "registry.example/spaceflights:1"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
 def kedro_program(folder: Path, packages: Path) -> Path:
@@ -192,9 +191,12 @@ def kedro_program(folder: Path, packages: Path) -> Path:
     return folder
 
 
-def test_pods_run_kedro_with_all_data_in_a_bucket(packages: Path, s3: str, tmp_path: Path) -> None:
+def test_pods_run_kedro_with_all_data_in_a_bucket(
+    packages: Path, s3: Server, tmp_path: Path
+) -> None:
     expected = plain(tmp_path, "1.7")
     bucket = Files(f"s3://{NAME}")
+    bucket.system.mkdir(NAME)
     table = "03_primary/model_input_table.parquet"
     bucket.write(f"data/{table}", expected[table])
 
@@ -205,7 +207,7 @@ def test_pods_run_kedro_with_all_data_in_a_bucket(packages: Path, s3: str, tmp_p
         "k8s_namespace": "airflow-ml-jobs",
         "config_file": str(config_file),
         "in_cluster": False,
-        "env_vars": {"AWS_ENDPOINT_URL": s3, "AWS_DEFAULT_REGION": "us-east-1"},
+        "env_vars": dict(s3.where),
         "secrets": [{"deploy_type": "env", "secret": "s3-keys"}],
         "startup_check_interval_seconds": "1s",
         "base_container_status_polling_interval": 0.2,
@@ -227,7 +229,9 @@ def test_pods_run_kedro_with_all_data_in_a_bucket(packages: Path, s3: str, tmp_p
 
     # The image has the project as it was compiled, and no data.
     shutil.rmtree(root / "data")
-    api = PodApi({IMAGE: Image(root, kedro_program(tmp_path / "bin", packages))}, {"s3-keys": KEYS})
+    api = PodApi(
+        {IMAGE: Image(root, kedro_program(tmp_path / "bin", packages))}, {"s3-keys": s3.keys}
+    )
     dag_id = f"{NAME}-data-science"
     with serving(api) as url:
         kubeconfig(url, config_file)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from dagforge.runtime.files import Files
 from tests.real.airflow_home import make_airflow
@@ -30,30 +27,10 @@ from tests.real.run_project import (
     score_of_one_process,
     worker,
 )
+from tests.runtime.servers import Server
 
 IMAGE = "registry.example/spaceflights:1"
 NAMESPACE = "airflow-ml-jobs"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-REGION = {"AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Give the address of an S3 with a bucket `spaceflights`, which this process uses too."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    for name, text in {**KEYS, **REGION, "AWS_ENDPOINT_URL": address}.items():
-        monkeypatch.setenv(name, text)
-    # One that an earlier test has made would still talk to that test's server.
-    s3fs.S3FileSystem.clear_instance_cache()
-    Files("s3://spaceflights").system.mkdir("spaceflights")
-    try:
-        yield address
-    finally:
-        server.stop()
 
 
 def cloud(root: Path, variables: Mapping[str, str], config_file: Path) -> None:
@@ -86,13 +63,13 @@ def cloud(root: Path, variables: Mapping[str, str], config_file: Path) -> None:
         (folder / name).write_text(json.dumps(data), encoding="utf-8")
 
 
-def test_pods_run_the_pipeline(tmp_path: Path, s3: str) -> None:
+def test_pods_run_the_pipeline(tmp_path: Path, s3: Server) -> None:
     root = make_project(tmp_path)
+    Files("s3://spaceflights").system.mkdir("spaceflights")
     (tmp_path / "fails").mkdir()
     config_file = tmp_path / "kubeconfig"
     variables = {
-        "AWS_ENDPOINT_URL": s3,
-        **REGION,
+        **s3.where,
         "RUN_COUNTS": str(tmp_path / "counts"),
         "RUN_FAILS": str(tmp_path / "fails"),
         # Kubernetes reads it as a reference to nothing, Airflow as no template.
@@ -103,7 +80,7 @@ def test_pods_run_the_pipeline(tmp_path: Path, s3: str) -> None:
     image = tmp_path / "image"
     shutil.copytree(root, image)
     programs = program(tmp_path / "programs", sys.executable, install(tmp_path / "wheel"))
-    api = PodApi({IMAGE: Image(image, programs)}, {"s3-keys": KEYS})
+    api = PodApi({IMAGE: Image(image, programs)}, {"s3-keys": s3.keys})
     own = worker(tmp_path / "airflow-worker", tmp_path, None)
     own = {name: text for name, text in own.items() if not name.startswith(("AWS", "RUN", "DAG"))}
     with serving(api) as url:

@@ -11,7 +11,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import fsspec
+import pytest
 
 S3 = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
 GCS = """
@@ -29,11 +32,18 @@ class Server:
 
     Attributes:
         endpoint: where it listens.
-        environment: by which its client finds it.
+        where: the environment by which its client finds it.
+        keys: the environment by which it lets the client in.
     """
 
     endpoint: str
-    environment: Mapping[str, str]
+    where: Mapping[str, str]
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """All that its client needs."""
+        return {**self.where, **self.keys}
 
 
 def free_port() -> int:
@@ -81,7 +91,10 @@ def _answers(port: int) -> bool:
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[Server]:
-    """Serve S3, with `bucket` in it."""
+    """Serve S3, with `bucket` in it.
+
+    A process of its own: all of moto's servers in one process have the same buckets.
+    """
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with serve(S3, port):
@@ -89,12 +102,8 @@ def s3_server() -> Iterator[Server]:
         urllib.request.urlopen(request, timeout=20).close()
         yield Server(
             endpoint,
-            {
-                "AWS_ENDPOINT_URL": endpoint,
-                "AWS_ACCESS_KEY_ID": "id",
-                "AWS_SECRET_ACCESS_KEY": "secret",
-                "AWS_DEFAULT_REGION": "us-east-1",
-            },
+            {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": "us-east-1"},
+            {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"},
         )
 
 
@@ -112,3 +121,18 @@ def gcs_server() -> Iterator[Server]:
                 "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
             },
         )
+
+
+@contextlib.contextmanager
+def found_by_clients(environment: Mapping[str, str], protocol: str) -> Iterator[None]:
+    """Let clients be made anew with some variables, and forgotten afterwards."""
+    # A client is made once, and keeps what it was made with.
+    kind = fsspec.get_filesystem_class(protocol)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        kind.clear_instance_cache()
+        try:
+            yield
+        finally:
+            kind.clear_instance_cache()

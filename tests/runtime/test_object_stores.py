@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from dagforge.runtime.errors import IncompleteError, StoreError
@@ -21,7 +19,7 @@ from dagforge.runtime.places import RunPlace
 from dagforge.runtime.store import Store
 from tests.runtime import work
 from tests.runtime.projects import dagforge, environment, write_files
-from tests.runtime.servers import Server, free_port, gcs_server, s3_server
+from tests.runtime.servers import Server, found_by_clients, free_port, gcs_server, s3_server
 from tests.runtime.tasks import Bench, bench, dataset, node
 from tests.runtime.test_formats import put
 from tests.runtime.test_store import (  # noqa: F401
@@ -48,27 +46,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWar
 ONE_EACH = {form: (name, make) for name, form, make in reversed(VALUES)}
 
 
-# A client is made once, and keeps the endpoint that it was made for.
-@contextlib.contextmanager
-def _found_by_clients(server: Server, protocol: str) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        fsspec.get_filesystem_class(protocol).clear_instance_cache()
-        yield server
-    fsspec.get_filesystem_class(protocol).clear_instance_cache()
-
-
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Server]:
-    with s3_server() as server, _found_by_clients(server, "s3") as found:
-        yield found
+    with s3_server() as server, found_by_clients(server.environment, "s3"):
+        yield server
 
 
 @pytest.fixture(scope="module")
 def gs() -> Iterator[Server]:
-    with gcs_server() as server, _found_by_clients(server, "gs") as found:
-        yield found
+    with gcs_server() as server, found_by_clients(server.environment, "gs"):
+        yield server
 
 
 @pytest.fixture(params=["s3", "gs"])
