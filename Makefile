@@ -90,10 +90,11 @@ compile = $(UV) pip compile --quiet --upgrade --universal --python-version 3.10 
 	--no-emit-index-url --no-header --no-annotate --output-file $(1) $(2)
 
 # $(call install,environment,python,lock file): make the environment hold exactly the lock file.
+# Without its stamp an environment may be one whose making was cut, which looks whole to uv: it is made anew.
 define install
 	@test -n "$(2)" || { echo "$(1) needs a Python $(4) and found none: install python3.12" >&2; exit 1; }
 	@echo "installing $(3) into $(1)"
-	@$(1)/bin/python --version >/dev/null 2>&1 || $(UV) venv --quiet --clear --python "$(2)" $(1)
+	@test -e $(1)/.installed && $(1)/bin/python --version >/dev/null 2>&1 || $(UV) venv --quiet --clear --python "$(2)" $(1)
 	@$(UV) pip sync --quiet --python $(1)/bin/python $(3)
 endef
 
