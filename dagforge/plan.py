@@ -84,9 +84,10 @@ def plan(
     if "annotations" in target.settings:
         planner.behind_annotations = target.arguments_after("annotations")
     dag_id = id_of_dag(planner, project)
-    planner.dag_path = f"{slug(project) or digest(project)}/{dag_id}"
+    place = slug(project) or digest(project)
+    planner.dag_path = f"{place}/{dag_id}"
+    planner.run_path = f"{place}/{env or BASE}/{dag_id}"
     links = task_links(pipeline, groups)
-    planner.run_path = f"{slug(project) or digest(project)}/{env or BASE}/{dag_id}"
     warn_of_colons(planner)
     planner.kept = kept_at_borders(pipeline, links, settings, problems)
     drafts = [draft(planner, group) for group in groups]
@@ -167,6 +168,7 @@ def plan(
     variable = identifiers([stem], flow_names, fallback="dag")[stem]
     planned = DagPlan(
         dag_id=dag_id,
+        project=place,
         stem=stem,
         variable=variable,
         pipeline=pipeline,

@@ -237,6 +237,7 @@ def plan_data(dag: DagPlan) -> Data:
     """Return everything that a plan holds; what a loaded DAG is held against."""
     return {
         "dag_id": dag.dag_id,
+        "project": dag.project,
         "file": f"{dag.stem}.py",
         "pipeline": dag.pipeline.name,
         "env": dag.env,

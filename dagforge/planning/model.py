@@ -78,6 +78,7 @@ class DagPlan:
     """One DAG, which becomes one file.
 
     Attributes:
+        project: the part of a store's paths that says whose data they are.
         stem: name of the file without its ending.
         variable: Python name for the DAG, where the orchestrator needs one.
         env: environment; None for base alone.
@@ -96,6 +97,7 @@ class DagPlan:
     """
 
     dag_id: str
+    project: str
     stem: str
     variable: Identifier
     pipeline: Pipeline

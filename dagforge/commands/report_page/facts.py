@@ -184,7 +184,7 @@ def report_of(
     for stages in found.stages:
         facts = _pipeline(stages, found.target, after)
         if store is not None:
-            history = history_of(store.files, found.project.name, stages.dag, store.most)
+            history = history_of(store.files, stages.dag, store.most)
             facts = replace(facts, history=history)
         pipelines.append(facts)
     return Report(

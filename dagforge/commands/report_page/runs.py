@@ -99,19 +99,18 @@ class History:
     runs: tuple[RunFacts, ...]
 
 
-def history_of(files: Files, project: str, dag: DagPlan, most: int) -> History:
+def history_of(files: Files, dag: DagPlan, most: int) -> History:
     """Return the last runs of a DAG.
 
     Args:
         files: of the store.
-        project: its name.
         dag: as it is now.
         most: how many runs are told.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    place = RunPlace(project, dag.env, dag.dag_id, "")
+    place = RunPlace(dag.project, dag.env, dag.dag_id, "")
     found = runs(files, place)
     last = found[len(found) - min(most, len(found)) :][::-1]
     return History(len(found), tuple(_run(files, place, dag, run) for run in last))
