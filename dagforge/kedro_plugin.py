@@ -35,12 +35,12 @@ def dagforge(metadata: Any, words: tuple[str, ...]) -> None:
     """
     import gc
 
-    from dagforge.cli import run
+    from dagforge.cli.program import run_command
 
     # As for the command line itself; the process ends here.
     gc.disable()
     root = Path(metadata.project_path)
-    sys.exit(run(words, name="kedro dagforge", defaults=_defaults(words, root)))
+    sys.exit(run_command(words, name="kedro dagforge", defaults=_defaults(words, root)))
 
 
 def _defaults(words: tuple[str, ...], root: Path) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.build import Build, Request, build
-from dagforge.cli import run as run_command
+from dagforge.cli.program import run_command
 from dagforge.errors import DagForgeError
 from dagforge.planning.model import DagPlan, Task
 

@@ -159,8 +159,8 @@ def run_in(folder: Path, arguments: Sequence[str]) -> tuple[int, str]:
 def built(case: str, arguments: Sequence[str], folder: Path | None = None) -> Build:
     """Return what a run of a case plans; the input is read where it stands, or in a copy of it."""
     from dagforge.build import build
-    from dagforge.cli import create
-    from dagforge.commands.options import make_request
+    from dagforge.cli.create import create
+    from dagforge.cli.options import make_request
 
     own_project = (CASES / case / "conf").is_dir()
     project = [] if own_project else ["--project", str(REPOSITORY)]

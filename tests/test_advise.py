@@ -186,7 +186,9 @@ WORK = """
 
 def test_durations_and_sizes_of_past_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_project(tmp_path, {"conf/base/pipelines.yml": RUNNABLE, "work.py": WORK})
+    files = {"conf/base/pipelines.yml": RUNNABLE, "work.py": WORK}
+    # Of such a name, the store's paths have another form.
+    write_project(tmp_path, {**files, "dagforge.toml": 'project = "Ünser Shop"\n'})
     assert run("run", "etl", "--store", "kept").code == 0
     done = run("advise", "etl", "--store", "kept", "--format", "json")
     assert done.code == 0, done.err
@@ -195,6 +197,8 @@ def test_durations_and_sizes_of_past_runs(tmp_path: Path, monkeypatch: pytest.Mo
     assert 0.3 <= found["durations"]["clean"]["seconds"] < 5
     assert found["durations"]["load"]["seconds"] < 0.3
     assert 500 < found["estimates"]["none"]["border_bytes"] < 10_000
+    page = run("report", "--store", "kept", "-o", "-").out
+    assert "the only one" in page
 
 
 @pytest.mark.usefixtures("project")

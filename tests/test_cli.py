@@ -14,8 +14,10 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from dagforge import __version__
-from dagforge.cli import LAZY, cli, templates
-from dagforge.commands.options import find_root, parse_params
+from dagforge.cli.options import parse_params
+from dagforge.cli.program import COMMANDS, cli
+from dagforge.cli.templates import templates
+from dagforge.commands.folders import find_root
 from dagforge.errors import UsageError
 from tests.projects import AIRFLOW, PIPELINES, Ran, run, write_project
 
@@ -248,7 +250,7 @@ def test_version(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", *cli.commands, *LAZY, *(f"templates {name}" for name in templates.commands)]
+    "command", ["", *COMMANDS, *(f"templates {name}" for name in templates.commands)]
 )
 def test_help_of_every_command(command: str) -> None:
     for option in ("-h", "--help"):

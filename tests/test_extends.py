@@ -249,7 +249,7 @@ def test_what_runs_nodes_needs_no_package(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("site")
 def test_completion_knows_the_targets_of_packages(tmp_path: Path) -> None:
     from dagforge.build import Request
-    from dagforge.commands.completion import complete
+    from dagforge.cli.completion import complete
 
     root = write_project(tmp_path / "shop", SHOP)
     found = complete("targets", lambda: Request(root=root), "acme")

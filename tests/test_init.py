@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dagforge.cli import cli, invoke
+from dagforge.cli import invoke
+from dagforge.cli.program import cli
 from dagforge.commands.examples import files_of, names
 from dagforge.commands.init import init_project
 from dagforge.errors import OutputError

@@ -25,7 +25,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from dagforge.cli import run as run_command
+from dagforge.cli.program import run_command
 from tests.git_projects import commit, git
 
 TABLES = Path(__file__).parent / "robustness"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from dagforge.resources import demo_conf_dir
 
 NOT_NEEDED = (
     "croniter",
-    "dagforge.commands.completion",
+    "dagforge.cli.completion",
     "dagforge.commands.explain",
     "dagforge.grouping.cycles",
     "dagforge.grouping.review",
@@ -42,6 +45,11 @@ def test_modules_of_a_small_run(tmp_path: Path) -> None:
     imported = set(ran.stdout.splitlines()[-1].split())
     assert "dagforge.render" in imported
     assert [name for name in NOT_NEEDED if name in imported] == []
+
+
+@pytest.mark.parametrize("name", NOT_NEEDED)
+def test_there_is_such_a_module(name: str) -> None:
+    assert importlib.util.find_spec(name)
 
 
 def test_kedro_finds_the_plugin_without_the_rest() -> None:

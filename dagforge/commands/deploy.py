@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dagforge.build import DEFAULT_PIPELINE, Request, attempt, read_source
-from dagforge.commands.options import short_path
+from dagforge.commands.folders import short_path
 from dagforge.commands.written import (
     Batch,
     Written,

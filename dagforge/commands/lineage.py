@@ -1,4 +1,4 @@
-"""The command `lineage`, imported when it is asked for: what needs what, across tasks."""
+"""What needs what, across tasks and pipelines."""
 
 from __future__ import annotations
 
@@ -6,19 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from dagforge.commands.options import (
-    listed,
-    make_request,
-    project_options,
-    say_more,
-    settings_options,
-    talk_options,
-    target_options,
-    tell,
-)
-from dagforge.errors import UsageError, did_you_mean
 from dagforge.frozen import frozen
 
 if TYPE_CHECKING:
@@ -77,49 +64,9 @@ def _others(nodes: Iterable[Near], task: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(near.task for near in nodes if near.task != task))
 
 
-@click.command()
-@click.argument("name", metavar="NODE")
-@listed("-p", "--pipeline", "pipelines", metavar="NAME", help="Look in this pipeline only.")
-@click.option("--upstream", "side", flag_value="upstream", help="Only what comes before.")
-@click.option("--downstream", "side", flag_value="downstream", help="Only what comes after.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="How it is printed.",
-)
-@project_options
-@target_options
-@settings_options
-@talk_options
-def lineage(name: str, **options: Any) -> None:
-    """Say what a node needs and what needs it, across tasks and pipelines.
-
-    NODE is a node, a dataset, or a parameter as params:NAME.
-
-    \b
-    dagforge lineage train_model_node              all that it needs, and all that needs it
-    dagforge lineage model_input_table --downstream
-    dagforge lineage params:model_options -p data_science
-    dagforge lineage regressor --format json | jq '.[].tasks_downstream'
-    """  # noqa: D301  # click reads the character
-    from dagforge.build import build
-
-    asked = {**options, "every": not options["pipelines"]}
-    found = build(make_request(asked), render_files=False)
-    say_more(found, options)
-    answers = lineages(found, name)
-    if not answers:
-        known = {known for stages in found.stages for known in _names(stages.pipeline)}
-        raise UsageError.of(
-            "unknown-node",
-            f"there is no node, dataset or parameter '{name}'",
-            fix=did_you_mean(name, known),
-        )
-    click.echo(as_text(answers, options["side"], options["form"]))
-    tell(found.warnings, options)
+def known_names(found: Build) -> set[str]:
+    """Return the nodes, datasets and parameters of all pipelines."""
+    return {name for stages in found.stages for name in _names(stages.pipeline)}
 
 
 def _names(pipeline: Pipeline) -> set[str]:

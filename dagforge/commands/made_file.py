@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from dagforge.commands.options import say, short_path, working_folder
+from dagforge.commands.folders import short_path, working_folder
 from dagforge.errors import SourceLocation, StaleError
 
 # Where ours say who made them: after the beginning of a document, at most.
@@ -20,14 +18,18 @@ def made_by(command: str) -> str:
     return f"Made by dagforge {command}"
 
 
-def write_made(text: str, command: str, path: Path, options: Mapping[str, Any]) -> None:
-    """Write what a command made to its file, or with --check hold it against the file.
+def write_made(text: str, command: str, path: Path, *, check: bool, force: bool) -> str:
+    """Write what a command made to its file, or hold it against the file; return what was done.
 
     Args:
         text: with `made_by(command)` near its beginning.
         command: name of the command.
         path: of the file.
-        options: of the command: `check`, `force` and how it talks.
+        check: write nothing.
+        force: overwrite what the command did not make.
+
+    Returns:
+        `created`, `updated` or `unchanged`.
 
     Raises:
         StaleError: the file is not up to date.
@@ -39,7 +41,7 @@ def write_made(text: str, command: str, path: Path, options: Mapping[str, Any]) 
     content = text.encode()
     old = _read(path)
     at = SourceLocation(short_path(path))
-    if options["check"]:
+    if check:
         if old != content:
             raise StaleError.of(
                 "stale-file",
@@ -49,12 +51,11 @@ def write_made(text: str, command: str, path: Path, options: Mapping[str, Any]) 
                 at=at,
                 fix="run the same command without --check",
             )
-        say(f"{'unchanged':<10} {at}", options)
-        return
+        return "unchanged"
     is_ours = old is not None and made_by(command).encode() in old[:_HEAD]
-    may_replace = {path} if is_ours or options["force"] else set()
+    may_replace = {path} if is_ours or force else set()
     [(status, _)] = create_files({path: content}, may_replace=may_replace)
-    say(f"{STATUSES.get(status, status):<10} {at}", options)
+    return STATUSES.get(status, status)
 
 
 def _read(path: Path) -> bytes | None:

@@ -30,7 +30,7 @@ import time
 
 begin = time.monotonic()
 sys.path.insert(0, {packages!r})
-import dagforge.build, dagforge.commands.run, dagforge.runtime.task
+import dagforge.build, dagforge.cli.run, dagforge.runtime.task
 {imports}
 from dagforge.cli import main
 

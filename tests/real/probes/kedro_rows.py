@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from dagforge.cli import run
+from dagforge.cli.program import run_command
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
         for arguments in project["commands"]:
             out, err = io.StringIO(), io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = run(arguments)
+                code = run_command(arguments)
             ran.append([code, out.getvalue(), err.getvalue()])
         results.append(ran)
     json.dump(results, sys.stdout)

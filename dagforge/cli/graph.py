@@ -1,4 +1,4 @@
-"""The command `graph`, imported when it is asked for."""
+"""The command `graph`: pictures of pipelines."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dagforge.commands.made_file import write_made
-from dagforge.commands.options import (
+from dagforge.cli.options import (
     completing,
     listed,
     make_request,
     project_options,
-    say_more,
     selection_options,
     settings_options,
-    short_path,
     talk_options,
     target_options,
-    tell,
 )
+from dagforge.cli.talk import say, say_more, tell
+from dagforge.commands.folders import short_path
+from dagforge.commands.made_file import write_made
 from dagforge.draw import FORMATS, draw
-from dagforge.drawing.focus import Focus, look_at, names_in
-from dagforge.drawing.model import By, Picture
-from dagforge.drawing.panels import Grouped, picture_of
 from dagforge.errors import (
     DagForgeError,
     Problem,
@@ -36,6 +32,7 @@ from dagforge.errors import (
 
 if TYPE_CHECKING:
     from dagforge.build import Build
+    from dagforge.drawing.model import By, Picture
 
 VIEWS: Mapping[str, tuple[By, ...]] = {
     "node": ("node",),
@@ -144,7 +141,10 @@ def graph(pipeline: str | None, **options: Any) -> None:
     if options["output"] is None:
         click.echo(text, nl=False)
     else:
-        write_made(text, "graph", options["output"], options)
+        status = write_made(
+            text, "graph", options["output"], check=options["check"], force=options["force"]
+        )
+        say(f"{status:<10} {short_path(options['output'])}", options)
     errors = [problem for problem in found.problems if problem.severity == "error"]
     if errors:
         raise DagForgeError([*errors, *warnings])
@@ -178,6 +178,7 @@ def _check_options(options: dict[str, Any]) -> str:
 
 def _pictures(found: Build, views: Sequence[By]) -> list[Picture]:
     """Return a picture of each pipeline, in the order of the registry."""
+    from dagforge.drawing.panels import Grouped, picture_of
     from dagforge.grouping.cycles import GroupCycleError
 
     pictures = {}
@@ -204,6 +205,8 @@ def _focused(pictures: list[Picture], options: Mapping[str, Any]) -> list[Pictur
     Raises:
         UsageError: none of them has a node or task of such a name.
     """
+    from dagforge.drawing.focus import Focus, look_at, names_in
+
     names: tuple[str, ...] = options["focus"]
     if not names:
         return pictures

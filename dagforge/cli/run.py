@@ -1,4 +1,4 @@
-"""The commands `run` and `runs`, imported when one of them is asked for."""
+"""The commands `run` and `runs`: pipelines on this machine, and what runs left."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dagforge.commands.options import (
-    find_root,
+from dagforge.cli.options import (
     make_request,
     parse_params,
     project_options,
     selection_options,
     target_options,
 )
+from dagforge.commands.folders import find_root
 from dagforge.errors import Problem, Problems, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -177,9 +177,8 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     root = request.root
     store_url = store_url_of(options["store"], dag.settings.get("store_url"), root)
     files = Files(store_url)
-    project = dag_project(dag)
-    run_id = options["run_id"] or (_last_run_id(files, project, dag) if options["resume"] else None)
-    place = RunPlace(project, dag.env, dag.dag_id, run_id or new_run_id())
+    run_id = options["run_id"] or (_last_run_id(files, dag) if options["resume"] else None)
+    place = RunPlace(dag.project, dag.env, dag.dag_id, run_id or new_run_id())
     local = LocalRun(
         dag=dag,
         place=place,
@@ -241,26 +240,17 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
         )
 
 
-def dag_project(dag: DagPlan) -> str:
-    """Return the project's part of where a DAG's data lie, as its tasks have it."""
-    for task in dag.tasks:
-        words = [str(getattr(word, "text", word)) for word in task.command]
-        if "--task" in words:
-            return words[words.index("--task") + 1].split("/")[0]
-    return "project"
-
-
 def new_run_id() -> str:
     """Return an id that sorts by time and that no other run has."""
     moment = datetime.datetime.now(datetime.timezone.utc)
     return f"local__{moment:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
 
 
-def _last_run_id(files: Any, project: str, dag: DagPlan) -> str | None:
+def _last_run_id(files: Any, dag: DagPlan) -> str | None:
     from dagforge.runtime.history import runs
     from dagforge.runtime.places import RunPlace
 
-    found = runs(files, RunPlace(project, dag.env, dag.dag_id, ""))
+    found = runs(files, RunPlace(dag.project, dag.env, dag.dag_id, ""))
     return found[-1].run_id if found else None
 
 
@@ -353,7 +343,7 @@ def _place(pipeline: str, options: Mapping[str, Any]) -> tuple[Any, RunPlace, Da
     request = _request(pipeline, options)
     (dag,) = build(request, render_files=False).dags
     url = store_url_of(options["store"], dag.settings.get("store_url"), request.root)
-    return Files(url), RunPlace(dag_project(dag), dag.env, dag.dag_id, ""), dag
+    return Files(url), RunPlace(dag.project, dag.env, dag.dag_id, ""), dag
 
 
 @runs.command(name="list")

@@ -1,4 +1,4 @@
-"""The command `report`, imported when it is asked for."""
+"""The command `report`: one page about the project."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import click
 
-from dagforge.commands.made_file import write_made
-from dagforge.commands.options import (
+from dagforge.cli.options import (
     make_request,
     pipelines_option,
     project_options,
-    say_more,
     selection_options,
     settings_options,
     talk_options,
     target_options,
-    tell,
 )
+from dagforge.cli.talk import say, say_more, tell
+from dagforge.commands.folders import short_path
+from dagforge.commands.made_file import write_made
 
 DEFAULT_RUNS = 10
 DEFAULT_OUTPUT = "dagforge-report.html"
@@ -106,5 +106,6 @@ def report(**options: Any) -> None:
     if to_screen:
         click.echo(text, nl=False)
     else:
-        write_made(text, "report", output, options)
+        status = write_made(text, "report", output, check=options["check"], force=options["force"])
+        say(f"{status:<10} {short_path(output)}", options)
     tell(found.warnings, options)

@@ -1,4 +1,4 @@
-"""The command line of `dagforge migrate`."""
+"""The command `migrate`: from kedro-airflow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from typing import Any
 
 import click
 
-from dagforge.commands.options import (
-    make_request,
-    project_options,
-    say_more,
-    short_path,
-    talk_options,
-    target_options,
-    tell,
-    working_folder,
-)
+from dagforge.cli.options import make_request, project_options, talk_options, target_options
+from dagforge.cli.talk import say_more, tell
+from dagforge.commands.folders import short_path, working_folder
 
 
 @click.command()

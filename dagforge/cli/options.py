@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from dagforge import __version__
-from dagforge.errors import DagForgeError, Problem, UsageError
+from dagforge.commands.folders import find_root, working_folder
+from dagforge.errors import DagForgeError, UsageError
 
 if TYPE_CHECKING:
-    from dagforge.build import Build, Progress, Request
+    from dagforge.build import Request
+    from dagforge.reading.project import Project
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-# About 50 pipelines, which take a second.
-STEPS_WITHOUT_BAR = 150
+DEFAULT_OUTPUT: Final = "dags"
 
 
 def completing(what: str, *, listed: bool = False) -> Callable[..., Any]:
     """Return a function that completes values in a shell, as `completion.complete` does."""
 
     def values(context: click.Context, parameter: click.Parameter, incomplete: str) -> Any:
-        from dagforge.commands.completion import complete
+        from dagforge.cli.completion import complete
 
         del parameter
         typed = {name: context.params.get(name) for name in ("root", "conf")}
@@ -211,13 +209,6 @@ template_options = with_options(
 )
 
 
-def find_root(start: Path) -> Path:
-    """Return the nearest folder at or above `start` that holds a project, else `start`."""
-    from dagforge.reading.project import holds_project
-
-    return next((each for each in (start, *start.parents) if holds_project(each)), start)
-
-
 def parse_params(texts: Iterable[str]) -> dict[str, Any]:
     """Return `k=v,a.b:c` as nested settings, each value read as YAML would read it.
 
@@ -305,22 +296,6 @@ def _split_items(text: str) -> list[str]:
     return [item for item in (item.strip() for item in items) if item]
 
 
-def working_folder() -> Path:
-    """Return the current folder.
-
-    Raises:
-        UsageError: it is gone.
-    """
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise UsageError.of(
-            "unreadable",
-            f"the current folder cannot be used: {error.strerror}",
-            fix="change to a folder that exists",
-        ) from error
-
-
 def make_request(options: Mapping[str, Any]) -> Request:
     """Return what the options of a command ask for."""
     from dagforge.build import Request
@@ -363,87 +338,23 @@ def make_request(options: Mapping[str, Any]) -> Request:
     )
 
 
-def tell(problems: Sequence[Problem], options: Mapping[str, Any], **more: Any) -> None:
-    """Print problems in the form that was asked for.
-
-    Args:
-        problems: in the order in which they are told.
-        options: of the command.
-        more: what else a JSON reader wants to know.
-    """
-    from dagforge import report
-
-    form = options.get("message_format", "text")
-    if form == "json":
-        click.echo(report.as_json(problems, **more))
-    elif form == "sarif":
-        click.echo(report.as_sarif(problems, __version__, folder_in_repository(options)))
-    elif form == "github":
-        if problems:
-            click.echo(report.as_github(problems, folder_in_repository(options)))
-    elif problems:
-        if options.get("quiet"):
-            problems = [problem for problem in problems if problem.severity == "error"]
-        if problems:
-            click.echo(report.as_text(problems, color=sys.stderr.isatty()), err=True)
+def output_folder(request: Request, project: Project, given: Path | None) -> Path:
+    """Return where the generated files lie: where the command line says, else the project."""
+    if given is not None:
+        return working_folder() / given
+    return request.root / (project.output or DEFAULT_OUTPUT)
 
 
-def folder_in_repository(options: Mapping[str, Any]) -> str:
-    """Return where messages' paths begin, from the top of the git repository, with a slash.
+class OfPipelines(click.Command):
+    """A command that takes pipelines by `-p`."""
 
-    Empty where that is the top, or there is no repository.
-    """
-    try:
-        here = Path.cwd()
-    except OSError:
-        return ""
-    start = here
-    if "root" in options:
-        start = (here / (options["root"] or find_root(here))).resolve()
-    top = next((above for above in (start, *start.parents) if (above / ".git").exists()), start)
-    return "" if top == start else f"{start.relative_to(top).as_posix()}/"
-
-
-def say(text: str, options: Mapping[str, Any]) -> None:
-    """Print a result, unless it is not wanted or problems are told to a program."""
-    if not options.get("quiet") and options.get("message_format", "text") in ("text", "github"):
-        click.echo(text)
-
-
-def say_more(found: Build, options: Mapping[str, Any]) -> None:
-    """Say on standard error, where more is wanted, what a run is about."""
-    if options["verbose"]:
-        target = found.target
-        click.echo(
-            f"project {found.project.name} in {found.conf.root.as_posix()}, environment "
-            f"{found.conf.env or 'base'}, target {target.name} "
-            f"({target.orchestrator.capitalize()} {target.version})",
-            err=True,
-        )
-
-
-@contextlib.contextmanager
-def progress_bar(options: Mapping[str, Any], label: str = "compiling") -> Iterator[Progress | None]:
-    """Give what shows progress on a terminal where much is done, None elsewhere."""
-    told_to_a_program = options.get("message_format", "text") != "text"
-    if options.get("quiet") or told_to_a_program or not sys.stderr.isatty():
-        yield None
-        return
-    with contextlib.ExitStack() as stack:
-        bar: Any = None
-
-        def progress(done: int, of: int) -> None:
-            nonlocal bar
-            if bar is None and of > STEPS_WITHOUT_BAR:
-                bar = click.progressbar(length=of, label=label, file=sys.stderr)
-                stack.enter_context(bar)
-            if bar is not None:
-                bar.update(done - bar.pos)
-
-        yield progress
-
-
-def short_path(path: Path) -> str:
-    """Return a path as short as it can be typed from here."""
-    relative = os.path.relpath(path)
-    return path.as_posix() if relative.startswith("..") else Path(relative).as_posix()
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the words; say how a pipeline is named where one stands alone."""
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            ctx.fail(
+                f"Got unexpected extra argument{'s' if len(left) > 1 else ''} ({' '.join(left)}); "
+                f"a pipeline is named with -p: -p {shlex.quote(','.join(left))}"
+            )
+        return left

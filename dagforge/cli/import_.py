@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dagforge.commands.options import (
-    completing,
-    message_options,
-    say,
-    short_path,
-    tell,
-    working_folder,
-)
+from dagforge.cli.options import completing, message_options
+from dagforge.cli.talk import say, tell
+from dagforge.commands.folders import short_path, working_folder
 from dagforge.errors import DagForgeError, LoadError, Problem, SourceLocation
 
 if TYPE_CHECKING:

@@ -1,0 +1,24 @@
+"""The command `help`: what an error's code means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dagforge.cli.options import completing
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(name="help")
+@click.argument("code", required=False, shell_complete=completing("codes"))
+def help_(code: str | None) -> None:
+    """Explain an error by its code, such as group-cycle; without one, list the codes."""
+    from dagforge.commands.error_pages import entry, known_codes
+
+    if code is None:
+        click.echo(known_codes())
+    else:
+        click.echo(entry(code.strip("[]")))
