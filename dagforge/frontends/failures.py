@@ -15,10 +15,16 @@ from dagforge.user_code import UserError, last_own_line
 # Packages that are imported under a name that nothing of theirs is installed by.
 _PACKAGES = dict(
     pair.split("=")
-    for pair in (
-        "bs4=beautifulsoup4 cv2=opencv-python dateutil=python-dateutil dotenv=python-dotenv"
-        " PIL=pillow skimage=scikit-image sklearn=scikit-learn yaml=PyYAML"
-    ).split()
+    for pair in [
+        "bs4=beautifulsoup4",
+        "cv2=opencv-python",
+        "dateutil=python-dateutil",
+        "dotenv=python-dotenv",
+        "PIL=pillow",
+        "skimage=scikit-image",
+        "sklearn=scikit-learn",
+        "yaml=PyYAML",
+    ]
 )
 
 
