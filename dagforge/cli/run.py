@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -141,7 +142,28 @@ def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:
         structure=options["structure"] or None,
         parameters=_parameters(options["params"]),
     )
-    run_task(request, lambda line: click.echo(line))
+    try:
+        run_task(request, _say)
+    except (Exception, SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        # What the project's code raises so that no handler of its own catches it.
+        from dagforge.runtime.errors import NodeError
+        from dagforge.user_code import failure_of
+
+        failure = failure_of(error)
+        lines = [f"the task was ended by {failure.type}: {failure.message}".rstrip(": ")]
+        lines += [f"  {line}" for line in failure.frames.splitlines()]
+        raise NodeError.of("node-failed", "\n".join(lines)) from error
+    finally:
+        if sys.stdout.closed:
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _say(line: str) -> None:
+    # A function may have closed the output, and its reader may be gone; neither stops the task.
+    with contextlib.suppress(ValueError, OSError):
+        click.echo(line)
 
 
 def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
