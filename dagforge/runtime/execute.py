@@ -626,5 +626,5 @@ def store_url_of(chosen: str | None, setting: str | None, root: Path) -> str:
     ):
         if url:
             is_path = "://" not in url and "::" not in url
-            return str(base / url) if is_path else url
+            return str(base / Path(url).expanduser()) if is_path else url
     return str(root / ".dagforge" / "store")

@@ -147,7 +147,7 @@ def outputs_of(node: Node, result: Any) -> dict[str, Any]:
         return {name: result[name] for name in node.outputs}
     if not isinstance(result, (tuple, list)) or len(result) != len(node.outputs):
         kind = type(result).__name__
-        given = "None" if result is None else f"one value (of type {kind})"
+        given = "None" if result is None else f"one value (a {kind})"
         if isinstance(result, (tuple, list)):
             given = f"{len(result)} values (a {kind})"
         elif isinstance(result, dict):
