@@ -381,6 +381,18 @@ def files_that_cannot_be_read(root: Path) -> None:
 
 
 @preparation
+def a_file_whose_templates_are_gone(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text().replace("3.3\n", "3.3 --templates team\n", 1))
+
+
+@preparation
+def a_generated_file_that_cannot_be_read(root: Path) -> None:
+    generated(root)
+    (root / "dags" / "project_other.py").symlink_to("/proc/self/mem")
+
+
+@preparation
 def a_pipe(root: Path) -> None:
     os.mkfifo(root / SETTINGS)
 
