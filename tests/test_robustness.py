@@ -680,7 +680,8 @@ def test_a_disk_that_is_full(project: Path) -> None:
         1,
         "",
         "dags/project_three.py: error: cannot write it: File too large [output]\n"
-        "    nothing was changed\n",
+        "    nothing was changed\n"
+        "  fix: raise the limit for the size of files (ulimit -f)\n",
     )
     assert written(project) == before
 
