@@ -9,6 +9,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +152,6 @@ def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:
 
 def _request(pipeline: str | None, options: Mapping[str, Any]) -> Request:
     """Return what to plan: tasks of this machine, whatever machines the target gives them."""
-    from dataclasses import replace
-
     request = make_request({**options, "pipelines": () if pipeline is None else (pipeline,)})
     return replace(request, params={**request.params, "run_in": "worker"})
 
@@ -436,6 +435,9 @@ def runs_gc(pipeline: str, keep: int, dry_run: bool, form: str, **options: Any) 
     for run in gone:
         if not dry_run:
             files.remove(run.folder)
+            kept = replace(place, run_id=run.run_id).catalog_path
+            if ".." not in kept and files.list(kept):
+                files.remove(kept)
         if form == "text":
             click.echo(f"{'would remove' if dry_run else 'removed':<12} {run.run_id}")
     if form == "json":
