@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--diff",
+    "--dry-run",
+    "diff",
     is_flag=True,
     help="Write nothing; print what would change and exit 0, or 3 with --check.",
 )

@@ -60,6 +60,15 @@ class RunPlace:
         """Folder of the run, below the store's base."""
         return f"{self.dag_path}/{slug(self.run_id)}"
 
+    @property
+    def catalog_path(self) -> str:
+        """Folder of what Kedro's catalog keeps of the run, below the store's base.
+
+        An overlay of the catalog names it with the orchestrator's run id as it is
+        (`planning/kedro_run.py`), not as one part of a path.
+        """
+        return f"{self.project}/{self.env or BASE_ENV}/{self.dag_id}/r-{self.run_id}"
+
     def dataset(self, name: str) -> str:
         """Return the folder of a dataset, below the store's base."""
         return f"{self.path}/{slug(name)}"
