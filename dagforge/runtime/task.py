@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dagforge.conf import read_conf, read_project
 from dagforge.errors import DagForgeError, Problems, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.parameters import check_given, merged, parameters_of
+from dagforge.frozen import frozen
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
 from dagforge.planning.handover import is_kedro
@@ -25,7 +26,7 @@ from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import TaskRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskRequest:
     """What a task's command says.
 
