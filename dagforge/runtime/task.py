@@ -21,7 +21,6 @@ from dagforge.reading.kedro_project import speak
 from dagforge.runtime.errors import RunError, image_differs
 from dagforge.runtime.execute import Say, TaskRun, execute, store_url_of
 from dagforge.runtime.files import Files
-from dagforge.runtime.kedro_session import KedroRun, run_with_kedro
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import TaskRecord
 
@@ -78,6 +77,8 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
     if request.structure is not None:
         _keep_structure(Files(store_url), place, request)
     if conf.kedro is not None and is_kedro(nodes[0]):
+        from dagforge.runtime.kedro_session import KedroRun, run_with_kedro
+
         for warning in warnings:
             say(f"warning: {warning}")
         return run_with_kedro(
