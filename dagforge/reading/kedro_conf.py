@@ -27,6 +27,7 @@ from dagforge.errors import (
     suggest,
 )
 from dagforge.errors import Path as KeyPath
+from dagforge.frozen import frozen
 from dagforge.reading.document import Document, parse_yaml
 from dagforge.reading.kedro_names import OVERLAY, OVERLAY_MARK
 from dagforge.reading.kedro_project import KedroProject, silence
@@ -398,7 +399,7 @@ def _at_file(code: str, message: str, file: str) -> Problem:
     return Problem(code, message, SourceLocation(file))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryPlace:
     """Where an entry of the configuration comes from; a `Locator`, looked up when asked for."""
 
