@@ -15,23 +15,31 @@ This is imported by the project's own code, in workers too, and needs only the s
 
 from __future__ import annotations
 
+import datetime
+import enum
 import functools
 import inspect
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from types import CodeType, FrameType
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
+
+from dagforge.frozen import frozen
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Names = str | Sequence[str]
 _SEVERITIES = ("error", "warning")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A line of the user's code.
 
@@ -44,7 +52,7 @@ class Place:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One thing that is wrong in how a pipeline function builds its graph."""
 
@@ -54,11 +62,25 @@ class Fault:
     fix: str | None = None
 
 
+class MisuseError(TypeError):
+    """A decorator is put on what it cannot be put on, or is given what it does not take."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        self.message = message
+        self.fix = fix
+        super().__init__(f"{message}: {fix}")
+
+
 class GraphError(Exception):
-    """A pipeline function does what cannot be compiled, and could not go on."""
+    """A pipeline function does what cannot be compiled, and could not go on.
+
+    Attributes:
+        faults: what else was wrong before.
+    """
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
+        self.faults: tuple[Fault, ...] = ()
         where = f"{fault.at.file}:{fault.at.line}"
         super().__init__(f"{fault.message} ({where})" + (f"; {fault.fix}" if fault.fix else ""))
 
@@ -71,67 +93,104 @@ class Value:
 
     __slots__ = ("name", "node")
 
+    name: str
+    node: NodeCall | None
+
     def __init__(self, name: str, node: NodeCall | None = None) -> None:
-        self.name = name
-        self.node = node
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "node", node)
 
     def __repr__(self) -> str:
         return f"<{self.name}, known when the pipeline runs>"
 
-    def _refuse(self, what: str, fix: str | None = None) -> NoReturn:
-        is_parameter = self.name.startswith("params:")
-        raise GraphError(
-            Fault(
-                "value-unknown",
-                f"{what} '{self.name}', whose value is not known before the pipeline runs",
-                _caller(),
-                "give what shapes the graph under `config` in pipelines.yml"
-                if is_parameter
-                else fix or "do it in a node: a function with @dagforge.node",
+    def _refuse(self, does: str, fix: str | None = None) -> NoReturn:
+        graph = _building.get()
+        frame = _own_frame()
+        helper = _helper_of(frame, graph)
+        if helper is not None:
+            fix = f"put @dagforge.node above '{helper}', so that it is called with the value"
+        elif self.name.startswith("params:"):
+            fix = (
+                "do it in a node, which gets the value; what shapes the graph stands in"
+                " pipelines.yml, under `config` beside `function`"
             )
+        fault = Fault(
+            "value-unknown",
+            ("the pipeline function" if helper is None else f"'{helper}'")
+            + f" {does} '{self.name}', whose value is not known before the pipeline runs",
+            Place(frame.f_code.co_filename, frame.f_lineno),
+            fix or "do it in a node: a function with @dagforge.node",
         )
+        if graph is not None:
+            # The pipeline function may catch what is raised; the graph would be wrong all the same.
+            graph.faults.append(fault)
+        raise GraphError(fault)
 
     def __bool__(self) -> bool:
-        self._refuse("the pipeline function asks for the truth of")
+        self._refuse("asks for the truth of")
 
     def __iter__(self) -> Iterator[Any]:
         self._refuse(
-            "the pipeline function iterates over",
+            "iterates over",
             "do it in a node; one that gives several datasets says @dagforge.node(outputs=[...])",
         )
 
     def __len__(self) -> int:
-        self._refuse("the pipeline function asks for the length of")
+        self._refuse("asks for the length of")
 
     def __getitem__(self, key: object) -> Any:
-        self._refuse(f"the pipeline function takes [{key!r}] of")
+        self._refuse(f"takes [{key!r}] of")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        self._refuse(f"the pipeline function takes .{name} of")
+        self._refuse(f"takes .{name} of")
+
+    def __str__(self) -> str:
+        self._refuse("makes text of")
+
+    def __rshift__(self, other: object) -> Any:
+        del other
+        self._refuse(
+            "writes >> behind",
+            "nodes run after those whose data they read; for others there is"
+            " score.with_options(after=train(...))(...)",
+        )
 
     def _compute(self, *args: object, **kwargs: object) -> Any:
         del args, kwargs
-        self._refuse("the pipeline function computes with")
+        self._refuse("computes with")
 
+    def _change(self, *args: object) -> Any:
+        del args
+        self._refuse("changes")
+
+    def __format__(self, spec: str) -> str:
+        del spec
+        return str(self)
+
+    __fspath__ = __bytes__ = __str__
+    __setattr__ = __delattr__ = __setitem__ = __delitem__ = _change
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _compute
     __rtruediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = __neg__ = __and__ = _compute
     __or__ = __lt__ = __le__ = __gt__ = __ge__ = __int__ = __float__ = __contains__ = _compute
     __call__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = __rand__ = __ror__ = _compute
+    __abs__ = __round__ = __index__ = __pos__ = __invert__ = __divmod__ = __rdivmod__ = _compute
+    __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rrshift__ = __complex__ = _compute
+    __enter__ = __exit__ = __next__ = __trunc__ = __floor__ = __ceil__ = _compute
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
         # `is None` and membership tests of our own go by identity; a comparison is a question.
         if other is self:
             return True
-        self._refuse("the pipeline function compares")
+        self._refuse("compares")
 
     def __ne__(self, other: object) -> Any:
-        self._refuse("the pipeline function compares")
+        self._refuse("compares")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParameterSpec:
     """A parameter that a signature declares.
 
@@ -151,7 +210,7 @@ class ParameterSpec:
     annotation: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeOptions:
     """What a decorator or `with_options` says of a node."""
 
@@ -189,12 +248,17 @@ class NodeCall:
 
 @dataclass(slots=True)
 class Graph:
-    """What a pipeline function has built so far."""
+    """What a pipeline function has built so far.
+
+    Attributes:
+        code: of the pipeline functions that build it.
+    """
 
     nodes: list[NodeCall] = field(default_factory=list)
     parameters: dict[str, ParameterSpec] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     namespaces: list[str] = field(default_factory=list)
+    code: set[CodeType] = field(default_factory=set)
 
     def fault(self, code: str, message: str, at: Place, fix: str | None = None) -> None:
         """Keep something that is wrong."""
@@ -204,6 +268,12 @@ class Graph:
     def namespace(self) -> str | None:
         """Where nodes are added now; dotted."""
         return ".".join(self.namespaces) or None
+
+    @contextmanager
+    def built_by(self, function: Callable[..., Any]) -> Iterator[None]:
+        """Let a pipeline function add to it in here."""
+        self.code.add(inspect.unwrap(function).__code__)
+        yield
 
     def inside(self, name: str) -> str:
         """Return a name as it is in the present namespace, as Kedro's modular pipelines do."""
@@ -235,8 +305,13 @@ def build_graph(function: Pipeline[..., Any], config: Mapping[str, Any]) -> Grap
         Exception: whatever it raises by itself.
     """
     graph = Graph()
-    with _calls_go_to(graph):
-        function.function(**function.arguments(graph, config))
+    arguments = function.arguments(graph, config)
+    with _calls_go_to(graph), graph.built_by(function.function):
+        try:
+            function.function(**arguments)
+        except GraphError as error:
+            error.faults = tuple(fault for fault in graph.faults if fault is not error.fault)
+            raise
     return graph
 
 
@@ -246,7 +321,9 @@ def dataset(name: str) -> Any:
     As the default of a pipeline's argument it lets `.local(customers=table)` give another one.
     """
     if not isinstance(name, str) or not name:
-        raise TypeError("dataset() takes the name of a dataset in the catalog")
+        raise MisuseError(
+            f"dataset() is called with {name!r}", 'name a dataset: dagforge.dataset("customers")'
+        )
     return Value(name)
 
 
@@ -258,6 +335,33 @@ def _caller() -> Place:
     return Place(frame.f_code.co_filename, frame.f_lineno)
 
 
+def _own_frame() -> FrameType:
+    """Return the nearest frame of the user's own code, for where a library was called from it."""
+    from dagforge.user_code import is_library
+
+    frame: FrameType | None = sys._getframe(1)
+    nearest: FrameType | None = None
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == __file__:
+            if code.co_name == build_graph.__name__:
+                break
+        else:
+            nearest = nearest or frame
+            if not code.co_filename.startswith("<") and not is_library(Path(code.co_filename)):
+                return frame
+        frame = frame.f_back
+    return nearest or sys._getframe(1)
+
+
+def _helper_of(frame: FrameType, graph: Graph | None) -> str | None:
+    """Return the name of the plain function that a pipeline function calls; None if it is none."""
+    code = frame.f_code
+    if graph is None or code in graph.code or not code.co_name.isidentifier():
+        return None
+    return code.co_name
+
+
 def place_of(function: Callable[..., Any]) -> Place:
     """Return where a function is defined, its decorators included."""
     code = inspect.unwrap(function).__code__
@@ -267,19 +371,75 @@ def place_of(function: Callable[..., Any]) -> Place:
 def _names(value: Names | None, what: str) -> tuple[str, ...]:
     if value is None:
         return ()
-    names = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(name, str) and name for name in names):
-        raise TypeError(f"{what} of a node is text or a list of texts")
-    return names
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)):
+        kind = type(names).__name__
+        raise MisuseError(
+            f"the {what} of a node are text or a list of texts, not of type {kind}",
+            f'write {what}=["one", "other"]',
+        )
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise MisuseError(f"one of the {what} of a node is {name!r}", "let it be text")
+        if names.count(name) > 1:
+            raise MisuseError(f"the {what} of a node name '{name}' twice", "drop one of them")
+    return tuple(names)
+
+
+def _name(value: str | None) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise MisuseError(f"the name of a node is {value!r}", "let it be text, or leave it out")
+    return value
+
+
+def _settings(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return settings that are such data as YAML holds."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise MisuseError(
+            f"the settings of a node are a mapping, not of type {type(value).__name__}",
+            'write settings={"retries": 3}',
+        )
+    for key, each in value.items():
+        fault = _fault_of({key: each})
+        if fault is not None:
+            says = fault[0].replace("neither what a node gives nor plain data", "no plain data")
+            fix = "write it as in YAML, such as '5m'" if "type" in fault[0] else fault[1]
+            raise MisuseError(f"the setting {key!r} of a node {says}", fix)
+        if any(isinstance(part, Value) for part in _held(each)):
+            raise MisuseError(
+                f"the setting {key!r} of a node is what a node or a parameter gives, which is not"
+                " known before the pipeline runs",
+                "write a value",
+            )
+    return dict(value)
 
 
 def _checked(function: object, decorator: str) -> Callable[..., Any]:
-    if not inspect.isfunction(function):
-        raise TypeError(
-            f"{decorator} decorates a function, not {type(function).__name__}: put it in front of"
-            " a def"
-        )
-    return function
+    if inspect.isfunction(function):
+        return function
+    kind, fix = f"something of type {type(function).__name__}", "put it in front of a def"
+    if isinstance(function, str):
+        kind, fix = "a text", f'write name="{function}"'
+        if decorator == "@pipeline":
+            fix = "write @pipeline alone: the pipeline's name stands in pipelines.yml"
+    elif isinstance(function, type):
+        kind = "a class"
+    elif isinstance(function, (staticmethod, classmethod)):
+        kind, fix = "a method", "move the function out of its class, to the top of the module"
+    elif isinstance(function, (Node, Pipeline)):
+        kind = "a node" if isinstance(function, Node) else "a pipeline"
+        fix = "keep one of the two decorators"
+    raise MisuseError(f"{decorator} decorates a function, not {kind}", fix)
+
+
+def _no_other(decorator: str, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in unknown:
+        from dagforge.errors import did_you_mean
+
+        fix = did_you_mean(key, known) or f"it takes {', '.join(known)}"
+        raise MisuseError(f"{decorator} takes no '{key}'", fix)
 
 
 class Node(Generic[P, R]):
@@ -329,13 +489,13 @@ class Node(Generic[P, R]):
         """
         options = self.options
         if name is not None:
-            options = replace(options, name=name)
+            options = replace(options, name=_name(name))
         if tags is not None:
-            options = replace(options, tags=_names(tags, "the tags"))
+            options = replace(options, tags=_names(tags, "tags"))
         if outputs is not None:
-            options = replace(options, outputs=_names(outputs, "the outputs"))
+            options = replace(options, outputs=_names(outputs, "outputs"))
         if settings is not None:
-            options = replace(options, settings={**options.settings, **settings})
+            options = replace(options, settings={**options.settings, **_settings(settings)})
         if after is not None:
             # In a plain run this is what the other node returned, and of no use.
             earlier = tuple(after) if isinstance(after, (list, tuple)) else (after,)
@@ -350,17 +510,16 @@ def _add(graph: Graph, node: Node[..., Any], args: Any, kwargs: Any, called: Pla
     plain = options.name or function.__name__
     name = graph.inside(plain)
     signature = inspect.signature(function)
+    inputs: list[tuple[str | None, str]] = []
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise GraphError(
-            Fault(
-                "wrong-arguments",
-                f"'{function.__name__}{signature}' is called with other arguments: {error}",
-                called,
-            )
-        ) from None
-    inputs = _inputs(graph, name, function, bound, called)
+        message = f"'{function.__name__}{signature}' is called with other arguments: {error}"
+        is_method = next(iter(signature.parameters), "") == "self"
+        fix = "move the function out of its class, to the top of the module" if is_method else None
+        graph.fault("wrong-arguments", message, called, fix)
+    else:
+        inputs = _inputs(graph, name, function, bound, called)
     by_name = all(key is not None for key, _ in inputs)
     outputs = _outputs(graph, plain, options)
     call = NodeCall(
@@ -428,6 +587,14 @@ def _inputs(
 
     def take(key: str, value: Any, keyword: str | None, annotation: Any, at: Place) -> None:
         if isinstance(value, Value):
+            if value.node is not None and value.name not in value.node.outputs:
+                graph.fault(
+                    "wrong-arguments",
+                    f"argument '{key}' of node '{node}' is what '{value.name}' gives, which writes"
+                    " no dataset",
+                    called,
+                    f"to run after it: {function.__name__}.with_options(after=...)(...)",
+                )
             found.append((keyword, value.name))
             return
         fault = _fault_of(value)
@@ -475,6 +642,9 @@ def _fault_of(value: Any) -> tuple[str, str] | None:
     """Return what keeps a value from being a parameter, and what to do; None if nothing does."""
     if isinstance(value, Value):
         return None
+    if isinstance(value, (Node, Pipeline)):
+        name = getattr(value, "__name__", "it")
+        return f"is '{name}' itself, which is not called", f"call it: {name}(...)"
     held = _held(value)
     if any(isinstance(each, Value) for each in held):
         return (
@@ -484,13 +654,38 @@ def _fault_of(value: Any) -> tuple[str, str] | None:
     for each in held:
         if isinstance(each, float) and not math.isfinite(each):
             return f"is {each}, which JSON does not have", "leave it out, or write it as text"
+        if isinstance(each, _Key):
+            return f"has the key {each.value!r}, no text", f"write it as text: '{each.value}'"
+        if isinstance(each, str) and not each.isascii() and _SURROGATES.search(each):
+            return "holds half of a character, which no file can hold", "write the whole character"
         if not (each is None or type(each) in (bool, int, float, str)):
             return (
                 f"is of type {type(each).__name__}, neither what a node gives nor plain data",
-                "make it in a node, declare it in the catalog, or import it in the function's"
-                " module",
+                _plainer(each),
             )
     return None
+
+
+def _plainer(value: Any) -> str:
+    """Return what to write instead of a value that is no plain data."""
+    if isinstance(value, (datetime.date, datetime.time)):
+        return f'write it as text: "{value.isoformat()}"'
+    if isinstance(value, enum.Enum):
+        return f"write its value: {value.value!r}"
+    if isinstance(value, (tuple, set, frozenset)):
+        return "write a list"
+    if isinstance(value, PurePath):
+        return f'write it as text: "{value}"'
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return f"write it as Python's own: {value.item()!r}"
+    return "make it in a node, declare it in the catalog, or import it in the function's module"
+
+
+@frozen
+class _Key:
+    """A key of a mapping that is no text."""
+
+    value: Any
 
 
 def _held(value: Any) -> list[Any]:
@@ -508,7 +703,9 @@ def _held(value: Any) -> list[Any]:
             # It would come back as a list; only what it holds of nodes is looked for.
             found += [part for part in each if isinstance(part, Value)] or [each]
         elif isinstance(each, dict):
-            found += [key for key in each if type(key) is not str]
+            found += [
+                key if isinstance(key, Value) else _Key(key) for key in each if type(key) is not str
+            ]
             pending += each.values()
         else:
             pending += each
@@ -532,13 +729,16 @@ class Pipeline(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run every node, one after the other; inside another pipeline, add its nodes there."""
         graph = _building.get()
-        if graph is None or self.namespace is None:
+        if graph is None:
             return self.function(*args, **kwargs)
-        graph.namespaces.append(self.namespace)
+        if self.namespace is not None:
+            graph.namespaces.append(self.namespace)
         try:
-            return self.function(*args, **kwargs)
+            with graph.built_by(self.function):
+                return self.function(*args, **kwargs)
         finally:
-            graph.namespaces.pop()
+            if self.namespace is not None:
+                graph.namespaces.pop()
 
     def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run every node here and return what the function returns."""
@@ -566,10 +766,11 @@ class Pipeline(Generic[P, R]):
                 required = parameter.default is parameter.empty
                 default = None if required else parameter.default
                 fault = _fault_of(default)
+                annotation = parameter.annotation
                 if fault is not None:
                     message = f"argument '{name}' of the pipeline {fault[0]}"
                     graph.fault("parameter-value", message, at, fault[1])
-                annotation = parameter.annotation
+                    default, annotation = None, parameter.empty
                 graph.parameters[name] = ParameterSpec(
                     name,
                     at,
@@ -605,6 +806,7 @@ def node(
     tags: Names | None = None,
     outputs: Names | None = None,
     settings: Mapping[str, Any] | None = None,
+    **unknown: object,
 ) -> Any:
     """Make a function a node of the pipelines that call it.
 
@@ -614,15 +816,17 @@ def node(
         tags: for grouping (`airflow.<task>`), machines (`machine.<size>`), selection.
         outputs: names of what it returns, one or several; by default one, called like the node.
         settings: of its task, as under `settings:` in pipelines.yml.
+        unknown: refused.
 
     Raises:
-        TypeError: what is decorated is no function, or an option has the wrong type.
+        MisuseError: what is decorated is no function, or an option is wrong.
     """
+    _no_other("@node", unknown, ("name", "tags", "outputs", "settings"))
     options = NodeOptions(
-        name=name,
-        tags=_names(tags, "the tags"),
-        outputs=None if outputs is None else _names(outputs, "the outputs"),
-        settings=dict(settings or {}),
+        name=_name(name),
+        tags=_names(tags, "tags"),
+        outputs=None if outputs is None else _names(outputs, "outputs"),
+        settings=_settings(settings),
     )
     return _decorated(function, options, "@node")
 
@@ -644,6 +848,7 @@ def check(
     severity: str = "error",
     name: str | None = None,
     tags: Names | None = None,
+    **unknown: object,
 ) -> Any:
     """Make a function a check: it returns whether its data are good.
 
@@ -652,14 +857,17 @@ def check(
         severity: `error` fails the task, `warning` is recorded.
         name: of the node; the function's by default.
         tags: as for `node`.
+        unknown: refused.
 
     Raises:
-        TypeError: what is decorated is no function.
-        ValueError: there is no such severity.
+        MisuseError: what is decorated is no function, or an option is wrong.
     """
+    _no_other("@check", unknown, ("severity", "name", "tags"))
     if severity not in _SEVERITIES:
-        raise ValueError(f"the severity of a check is 'error' or 'warning', not {severity!r}")
-    options = NodeOptions(name=name, tags=_names(tags, "the tags"), check=severity)
+        raise MisuseError(
+            f"the severity of a check is {severity!r}", "let it be 'error' or 'warning'"
+        )
+    options = NodeOptions(name=_name(name), tags=_names(tags, "tags"), check=severity)
     return _decorated(function, options, "@check")
 
 
@@ -679,6 +887,7 @@ def metric(
     *,
     name: str | None = None,
     tags: Names | None = None,
+    **unknown: object,
 ) -> Any:
     """Make a function a metric: the number that it returns is kept with the run.
 
@@ -686,11 +895,13 @@ def metric(
         function: what is decorated; None for the decorator with options.
         name: of the node; the function's by default.
         tags: as for `node`.
+        unknown: refused.
 
     Raises:
-        TypeError: what is decorated is no function.
+        MisuseError: what is decorated is no function, or an option is wrong.
     """
-    options = NodeOptions(name=name, tags=_names(tags, "the tags"), metric=True)
+    _no_other("@metric", unknown, ("name", "tags"))
+    options = NodeOptions(name=_name(name), tags=_names(tags, "tags"), metric=True)
     return _decorated(function, options, "@metric")
 
 
@@ -715,13 +926,32 @@ def _joined(inner: NodeOptions, outer: NodeOptions) -> NodeOptions:
     )
 
 
-def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]:
+_NOTHING: Any = object()
+
+
+def pipeline(function: Callable[P, R] = _NOTHING, /, **unknown: object) -> Pipeline[P, R]:
     """Make a function a pipeline: `python: "module:function"` in pipelines.yml names it.
 
     Its arguments are parameters of the pipeline, with the signature's defaults; one whose default
     is `dataset("name")` is a dataset.
 
     Raises:
-        TypeError: what is decorated is no function.
+        MisuseError: what is decorated is no function, or it cannot build a graph.
     """
-    return Pipeline(_checked(function, "@pipeline"))
+    if function is _NOTHING or unknown:
+        raise MisuseError(
+            "@pipeline takes nothing between parentheses",
+            "write @pipeline alone: what there is to say of it stands in pipelines.yml",
+        )
+    checked = _checked(function, "@pipeline")
+    if inspect.iscoroutinefunction(checked) or inspect.isasyncgenfunction(checked):
+        raise MisuseError(
+            "@pipeline decorates an async function, which would not run when it is called",
+            "write def, and call its nodes without await; nodes may be async",
+        )
+    if inspect.isgeneratorfunction(checked):
+        raise MisuseError(
+            "@pipeline decorates a generator, which would not run when it is called",
+            "call the nodes without yield",
+        )
+    return Pipeline(checked)

@@ -22,7 +22,7 @@ Severity = Literal["error", "warning"]
 Path = tuple["str | int", ...]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class SourceLocation:
     """A place in a file.
 
@@ -39,6 +39,14 @@ class SourceLocation:
     def __str__(self) -> str:
         parts = (self.file, self.line, self.column)
         return ":".join(str(part) for part in parts if part is not None)
+
+    def __lt__(self, other: SourceLocation) -> bool:
+        """Say whether this place comes first, in an order that is the same on every machine."""
+        return (self.file, self.line or 0, self.column or 0) < (
+            other.file,
+            other.line or 0,
+            other.column or 0,
+        )
 
 
 class Locator(Protocol):

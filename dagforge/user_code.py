@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
-import re
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, TracebackType
 
-from dagforge.errors import Place, Problem
+from dagforge.frozen import frozen
 
 _PACKAGE = Path(__file__).parent
 # Where Python's own modules and installed packages are: frames there are not the user's code.
@@ -26,7 +24,7 @@ _LIBRARIES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """A user's function that failed, as it is shown and recorded.
 
@@ -42,16 +40,17 @@ class Failure:
 
 
 class UserError(Exception):
-    """A node's function, or the import of its module, raised."""
+    """A node's function, or the import of its module, raised.
 
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(failure.message)
+    Attributes:
+        cause: as it was caught.
+        failure: how it is shown.
+    """
 
-    @classmethod
-    def of(cls, error: BaseException, module: str = "") -> UserError:
-        """Return the error for an exception as it was caught; `module` as in `failure_of`."""
-        return cls(failure_of(error, module))
+    def __init__(self, cause: BaseException, module: str = "") -> None:
+        self.cause = cause
+        self.failure = failure_of(cause, module)
+        super().__init__(self.failure.message)
 
 
 def make_importable(root: Path) -> None:
@@ -128,9 +127,7 @@ def _own_frames(trace: TracebackType | None, home: Path | None) -> Iterable[trac
             yield frame
         elif frame.filename.startswith("<frozen") or file.is_relative_to(_PACKAGE):
             continue
-        elif file.exists() and not any(
-            file.resolve().is_relative_to(library) for library in _LIBRARIES
-        ):
+        elif file.exists() and not is_library(file):
             yield frame
 
 
@@ -162,24 +159,33 @@ def import_project_module(name: str, root: Path) -> ModuleType:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
         if absent and (name == absent or name.startswith(f"{absent}.")):
             raise
-        raise UserError(failure_of(error, name)) from error
+        raise UserError(error, name) from error
 
 
-def problem_of(what: str, error: UserError, at: Place) -> Problem:
-    """Return the problem for user code that raised, with its own lines only.
+def last_own_line(error: BaseException, root: Path) -> tuple[str, int, int | None] | None:
+    """Return file, line and, where it is known, column of the project's line that raised.
 
-    Args:
-        what: what failed, the beginning of the message.
-        error: what it raised.
-        at: what the code is of.
+    None where none of its own has to do with it.
     """
-    failure = error.failure
-    # Where an object lies in memory is different each time.
-    message = re.sub(r" at 0x[0-9a-f]+", "", failure.message)
-    lines = [f"{what}: {failure.type}: {message}".rstrip(": ")]
-    lines += failure.frames.rstrip("\n").split("\n") if failure.frames else []
-    text = "\n".join(line if not number else f"  {line}" for number, line in enumerate(lines))
-    return Problem("import-failed", text, at)
+    frames: list[tuple[str, int | None, int | None]]
+    if isinstance(error, SyntaxError) and error.filename:
+        # Line 0 is a file that cannot be decoded.
+        frames = [(error.filename, error.lineno or 1, error.offset)]
+    else:
+        frames = [
+            (frame.filename, frame.lineno, None)
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+    for file, line, column in reversed(frames):
+        path = Path(file)
+        if line and path.is_relative_to(root) and not is_library(path) and path.exists():
+            return file, line, column or None
+    return None
+
+
+def is_library(path: Path) -> bool:
+    """Say whether a file is Python's own or of an installed package."""
+    return any(path.resolve().is_relative_to(library) for library in _LIBRARIES)
 
 
 def _forget_other(top: str, root: Path) -> None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
-    completing,
-    listed,
     make_request,
     message_options,
     output_folder,
+    pipelines_option,
     project_options,
 )
 from dagforge.cli.talk import DagForgeErrors, progress_bar, refuse_warnings, say, tell
@@ -37,15 +36,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder of the generated files.  [default: dags]",
 )
-@listed(
-    "-p",
-    "--pipeline",
-    "--pipelines",
-    "pipelines",
-    metavar="NAME",
-    shell_complete=completing("pipelines", listed=True),
-    help="Only the files of this pipeline, and nothing else is removed; may be repeated.",
-)
+@pipelines_option("Only the files of this pipeline, and nothing else is removed; may be repeated.")
 @click.option("--folder", metavar="DIR", help="Folder for the DAG files below the URL.")
 @click.option("--composer", metavar="ENV", help="Deploy to this Cloud Composer environment.")
 @click.option("--location", metavar="REGION", help="Region of the Composer environment.")

@@ -6,25 +6,15 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from dagforge.deploying.bucket import ChangedError, Place, Stored
+from dagforge.deploying.bucket import ChangedError, StoreBucket, Stored
 
 
-class AzureBucket:
+class AzureBucket(StoreBucket):
     """Blobs in a container; their versions are ETags.
 
     Args:
         system: an `adlfs.AzureBlobFileSystem`.
-        place: where the paths begin.
     """
-
-    def __init__(self, system: Any, place: Place) -> None:
-        self._system = system
-        self._place = place
-
-    @property
-    def url(self) -> str:
-        """The URL, without a slash at its end."""
-        return self._place.url
 
     def list(self, folder: str) -> Mapping[str, Stored]:
         """Return all blobs in a folder and below: one request for each 5,000."""

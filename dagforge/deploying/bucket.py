@@ -15,7 +15,7 @@ import posixpath
 import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from dagforge.errors import DagForgeError, OutputError, Problem, SourceLocation, UsageError
 from dagforge.frozen import frozen
@@ -284,6 +284,24 @@ class Place:
             raise
         except Exception as error:
             raise self.failure(path, what, error) from error
+
+
+class StoreBucket:
+    """What the buckets of all object stores have in common.
+
+    Args:
+        system: fsspec's file system of the store.
+        place: where the paths begin.
+    """
+
+    def __init__(self, system: Any, place: Place) -> None:
+        self._system = system
+        self._place = place
+
+    @property
+    def url(self) -> str:
+        """The URL, without a slash at its end."""
+        return self._place.url
 
 
 _ABOUT_THE_BUCKET: Final = (

@@ -12,28 +12,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dagforge.deploying.bucket import ChangedError, Place, Stored
+from dagforge.deploying.bucket import ChangedError, StoreBucket, Stored
 
 _BOUNDARY: Final = "==dagforge=="
 _FIELDS: Final = "nextPageToken,items(name,generation,md5Hash)"
 
 
-class GcsBucket:
+class GcsBucket(StoreBucket):
     """Objects in Google Cloud Storage; their versions are generations.
 
     Args:
         system: a `gcsfs.GCSFileSystem`.
-        place: where the paths begin.
     """
-
-    def __init__(self, system: Any, place: Place) -> None:
-        self._system = system
-        self._place = place
-
-    @property
-    def url(self) -> str:
-        """The URL, without a slash at its end."""
-        return self._place.url
 
     def list(self, folder: str) -> Mapping[str, Stored]:
         """Return all objects in a folder and below: one request for each thousand."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dagforge.deploying.bucket import ChangedError, Place, Stored, md5_of
+from dagforge.deploying.bucket import ChangedError, StoreBucket, Stored, md5_of
 
 # The second is the answer when two conditional writes meet, the others when nothing is there.
 _CHANGED: Final = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404"}
 
 
-class S3Bucket:
+class S3Bucket(StoreBucket):
     """Objects in S3.
 
     An object's version is its ETag. That of two equal contents may be equal, so a condition on it
@@ -19,17 +19,7 @@ class S3Bucket:
 
     Args:
         system: an `s3fs.S3FileSystem`.
-        place: where the paths begin.
     """
-
-    def __init__(self, system: Any, place: Place) -> None:
-        self._system = system
-        self._place = place
-
-    @property
-    def url(self) -> str:
-        """The URL, without a slash at its end."""
-        return self._place.url
 
     def list(self, folder: str) -> Mapping[str, Stored]:
         """Return all objects in a folder and below: one request for each thousand."""

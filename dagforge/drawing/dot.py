@@ -13,6 +13,8 @@ from dagforge.drawing.labels import (
     datasets_shown,
     headline,
     identifier,
+    identifiers,
+    in_boxes,
     legend_title,
     scope,
     shown,
@@ -46,29 +48,23 @@ def _lines(pictures: Sequence[Picture], direction: Direction) -> Iterator[str]:
 
 
 def _panel(picture: Picture, panel: Panel, prefix: str) -> Iterator[str]:
-    kind = "n" if panel.by == "node" else "t"
+    ids = identifiers(panel, prefix)
     step_of = {colour.name: colour.step for colour in picture.colours}
-    ids = [f"{prefix}{identifier(kind, shape.name)}" for shape in panel.shapes]
-    box: int | None = None
-    for shape, name in zip(panel.shapes, ids, strict=True):
-        if shape.box != box:
-            if box is not None:
-                yield "}"
-            box = shape.box
-            if box is not None:
-                around = panel.boxes[box]
-                yield f"subgraph cluster_{prefix}{identifier('g', around.name)} {{"
-                label = " \N{MIDDLE DOT} ".join([shown(around.name), *map(shown, around.notes)])
-                mark = f'color="{MARK}"; penwidth=3;' if around.marked else f'color="{_BORDER}";'
-                yield f"  label={_quoted(label)}; {mark}"
-        label = _quoted("\n".join([shown(shape.name), *map(shown, shape.notes)]))
-        tooltip = _quoted(visible(shape.name))
-        step = step_of.get(shape.colour or "")
-        colours = PLAIN if step is None else paint(step, picture.coloured_by)
-        indent = "  " if box is not None else ""
-        yield f"{indent}{name} [label={label}, tooltip={tooltip}, {_style(colours)}];"
-    if box is not None:
-        yield "}"
+    for box, shapes in in_boxes(panel, ids):
+        if box is not None:
+            yield f"subgraph cluster_{prefix}{identifier('g', box.name)} {{"
+            label = " \N{MIDDLE DOT} ".join([shown(box.name), *map(shown, box.notes)])
+            mark = f'color="{MARK}"; penwidth=3;' if box.marked else f'color="{_BORDER}";'
+            yield f"  label={_quoted(label)}; {mark}"
+        indent = "" if box is None else "  "
+        for shape, name in shapes:
+            label = _quoted("\n".join([shown(shape.name), *map(shown, shape.notes)]))
+            tooltip = _quoted(visible(shape.name))
+            step = step_of.get(shape.colour or "")
+            colours = PLAIN if step is None else paint(step, picture.coloured_by)
+            yield f"{indent}{name} [label={label}, tooltip={tooltip}, {_style(colours)}];"
+        if box is not None:
+            yield "}"
     for arrow in panel.arrows:
         how = [f"label={_quoted(datasets_shown(arrow.datasets))}"] if arrow.datasets else []
         how += [] if arrow.datasets else ["style=dashed"]

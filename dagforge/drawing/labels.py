@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
-from dagforge.drawing.model import ColouredBy, Panel, Picture
+from dagforge.drawing.model import Box, ColouredBy, Panel, Picture, Shape
 from dagforge.errors import visible
 from dagforge.planning.names import digest
 
@@ -51,6 +52,21 @@ def identifier(kind: str, name: str) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:30]
     # A second letter, as `a_1234` could be the name of another one.
     return f"{kind}x_{words}_{digest(name)}" if words else f"{kind}x_{digest(name)}"
+
+
+def identifiers(panel: Panel, prefix: str) -> list[str]:
+    """Return what the shapes of a panel are called in a text, in their order."""
+    kind = "n" if panel.by == "node" else "t"
+    return [f"{prefix}{identifier(kind, shape.name)}" for shape in panel.shapes]
+
+
+def in_boxes(
+    panel: Panel, ids: Sequence[str]
+) -> Iterator[tuple[Box | None, Iterator[tuple[Shape, str]]]]:
+    """Yield each box with its shapes and what they are called; None for those without a box."""
+    pairs = zip(panel.shapes, ids, strict=True)
+    for box, shapes in itertools.groupby(pairs, key=lambda pair: pair[0].box):
+        yield None if box is None else panel.boxes[box], shapes
 
 
 def headline(picture: Picture, panel: Panel) -> str:

@@ -15,6 +15,8 @@ from dagforge.drawing.labels import (
     datasets_shown,
     headline,
     identifier,
+    identifiers,
+    in_boxes,
     legend_title,
     scope,
     shown,
@@ -95,27 +97,21 @@ def _lines(pictures: Sequence[Picture], direction: Direction) -> Iterator[str]:
 
 
 def _panel(picture: Picture, panel: Panel, prefix: str) -> Iterator[str]:
-    kind = "n" if panel.by == "node" else "t"
+    ids = identifiers(panel, prefix)
     step_of = {colour.name: colour.step for colour in picture.colours}
-    ids = [f"{prefix}{identifier(kind, shape.name)}" for shape in panel.shapes]
-    box: int | None = None
-    for shape, name in zip(panel.shapes, ids, strict=True):
-        if shape.box != box:
-            if box is not None:
-                yield "end"
-            box = shape.box
-            if box is not None:
-                around = panel.boxes[box]
-                label = _label(around.name, around.notes, " \N{MIDDLE DOT} ")
-                yield f'subgraph {_box(prefix, around)}["{label}"]'
-        label = _label(shape.name, shape.notes, "<br/>")
-        # A colour of a machine that no settings describe is not known.
-        step = step_of.get(shape.colour or "")
-        style = "plain" if step is None else _class(picture, step)
-        indent = "  " if box is not None else ""
-        yield f'{indent}{name}["{label}"]:::{style}'
-    if box is not None:
-        yield "end"
+    for box, shapes in in_boxes(panel, ids):
+        if box is not None:
+            label = _label(box.name, box.notes, " \N{MIDDLE DOT} ")
+            yield f'subgraph {_box(prefix, box)}["{label}"]'
+        indent = "" if box is None else "  "
+        for shape, name in shapes:
+            label = _label(shape.name, shape.notes, "<br/>")
+            # A colour of a machine that no settings describe is not known.
+            step = step_of.get(shape.colour or "")
+            style = "plain" if step is None else _class(picture, step)
+            yield f'{indent}{name}["{label}"]:::{style}'
+        if box is not None:
+            yield "end"
     for arrow in panel.arrows:
         line = "==>" if arrow.marked else "-->" if arrow.datasets else "-.->"
         label = f'|"{_text(datasets_shown(arrow.datasets))}"|' if arrow.datasets else ""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from dagforge.conf import shown_path
 from dagforge.errors import Origin, SourceLocation
 from dagforge.errors import Path as Parts
+from dagforge.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CodePlace:
     """A definition in a module, whose parts may stand on lines of their own.
 
@@ -21,12 +22,14 @@ class CodePlace:
         root: of the project, which files are shown relative to.
         line: from 1.
         lines: of parts, by the first word of their path; others are on `line`.
+        column: where on `line` it is; None for where the line's text begins.
     """
 
     path: str
     root: Path
     line: int
     lines: Mapping[str, int] = field(default_factory=dict, hash=False)
+    column: int | None = None
 
     @property
     def file(self) -> str:
@@ -37,11 +40,20 @@ class CodePlace:
         """Return the line of a part, and the column where its text begins."""
         del key
         line = self.lines.get(str(path[0]), self.line) if path else self.line
+        if self.column is not None and line == self.line:
+            return SourceLocation(self.file, line, self.column)
         text = linecache.getline(self.path, line)
         indent = len(text) - len(text.lstrip())
         return SourceLocation(self.file, line, indent + 1 if text.strip() else None)
 
 
-def origin_in(path: str, root: Path, line: int, lines: Mapping[str, int] | None = None) -> Origin:
+def origin_in(
+    path: str,
+    root: Path,
+    line: int,
+    lines: Mapping[str, int] | None = None,
+    *,
+    column: int | None = None,
+) -> Origin:
     """Return the origin of something that is defined in a module."""
-    return Origin(CodePlace(path, root, line, lines or {}))
+    return Origin(CodePlace(path, root, line, lines or {}, column))

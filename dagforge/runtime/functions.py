@@ -18,7 +18,7 @@ from typing import Any
 from dagforge.errors import did_you_mean
 from dagforge.ir import Node, Work
 from dagforge.runtime.errors import RunError
-from dagforge.user_code import UserError, failure_of
+from dagforge.user_code import UserError
 
 
 class Terminated(SystemExit):
@@ -54,7 +54,7 @@ def function_of(node: Node) -> Callable[..., Any]:
                 fix="install the project's package, or put the module below the project's folder "
                 "or its `src`",
             ) from error
-        raise UserError(failure_of(error, module_name)) from error
+        raise UserError(error, module_name) from error
     for part in path.split("."):
         if not hasattr(found, part):
             raise RunError.of(
@@ -103,7 +103,7 @@ def call(node: Node, function: Callable[..., Any], values: Mapping[str, Any]) ->
         raise
     except (Exception, SystemExit) as error:
         # A function that ends the process is not done: its outputs are missing.
-        raise UserError(failure_of(error, node.action.target.partition(":")[0])) from error
+        raise UserError(error, node.action.target.partition(":")[0]) from error
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise RunError.of(
             "generator",

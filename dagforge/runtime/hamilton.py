@@ -23,7 +23,7 @@ from dagforge.frontends.hamilton.nodes import is_parallel, is_validation
 from dagforge.ir import Node, Work, is_parameter
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.records import CheckResult, as_json
-from dagforge.user_code import UserError, failure_of
+from dagforge.user_code import UserError
 
 
 def is_hamilton(node: Node) -> bool:
@@ -204,7 +204,7 @@ def _execute(
         )
     except Exception as error:
         where = hook.failed or [nodes[0].name, *told.executed][-1]
-        raise NodeFailed(where, UserError(failure_of(error, modules.get(where, "")))) from error
+        raise NodeFailed(where, UserError(error, modules.get(where, ""))) from error
     return {name: results[target_of[name]] for name in wanted}
 
 

@@ -6,18 +6,19 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dagforge.errors import LoadError, Problem
+from dagforge.errors import LoadError
+from dagforge.frontends.failures import no_module, problem_of
 from dagforge.frontends.hamilton.definition import DriverDefinition
 from dagforge.frontends.words import shown
-from dagforge.user_code import UserError, import_project_module, problem_of
+from dagforge.frozen import frozen
+from dagforge.user_code import UserError, import_project_module
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """A node of a driver, as Hamilton tells of it.
 
@@ -74,17 +75,10 @@ def modules_of(definition: DriverDefinition, root: Path) -> list[ModuleType]:
         try:
             found.append(import_project_module(name, root))
         except (ModuleNotFoundError, ValueError, TypeError) as error:
-            absent = getattr(error, "name", None) or name
-            problems.append(
-                Problem(
-                    "no-module",
-                    f"there is no module {shown(absent)} to be imported",
-                    at,
-                    "put it below the project's folder or its `src`, or install its package",
-                )
-            )
+            problems.append(no_module("", getattr(error, "name", None) or name, at, root))
         except UserError as error:
-            problems.append(problem_of(f"module {shown(name)} cannot be imported", error, at))
+            what = f"module {shown(name)} cannot be imported"
+            problems.append(problem_of(what, error, at, root))
     if problems:
         raise LoadError(problems)
     return found
@@ -153,11 +147,10 @@ def _materializers(definition: DriverDefinition, root: Path) -> list[Any]:
     try:
         found = getattr(import_project_module(module_name, root), name, None)
     except ModuleNotFoundError as error:
-        message = f"there is no module {shown(error.name or module_name)} to be imported"
-        raise LoadError.of("no-module", message, at=at) from error
+        raise LoadError([no_module("", error.name or module_name, at, root)]) from error
     except UserError as error:
         what = f"module {shown(module_name)} cannot be imported"
-        raise LoadError([problem_of(what, error, at)]) from error
+        raise LoadError([problem_of(what, error, at, root)]) from error
     if not isinstance(found, (list, tuple)):
         message = f"{shown(definition.materializers)} is no list of materializers"
         fix = f"{name} = [to.parquet(...), from_.csv(...)]"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dagforge import decorators
-from dagforge.errors import LoadError, Origin, Problem, Problems, SourceLocation, did_you_mean
+from dagforge.errors import LoadError, Origin, Problem, Problems, did_you_mean
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
+from dagforge.frontends.failures import no_module, problem_of
 from dagforge.frontends.parameters import clash, fits, schema_of
 from dagforge.frontends.places import origin_in
 from dagforge.frontends.python.globals import captured
 from dagforge.frontends.words import check_keys, fault_of_name, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Node, Parameter, Work
-from dagforge.user_code import UserError, import_project_module, problem_of
+from dagforge.user_code import UserError, import_project_module
 
 _KEYS = ("function", "config")
 
@@ -35,22 +37,23 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
         function, config = _function(definition, registry, problems)
         if problems.found:
             return NodesRead((), tuple(problems.found), complete=False)
-        graph = decorators.build_graph(function, config)
+        with contextlib.redirect_stdout(sys.stderr):
+            graph = decorators.build_graph(function, config)
     except LoadError as error:
         return NodesRead((), error.problems, complete=False)
     except decorators.GraphError as error:
-        fault = error.fault
-        at = _place(fault.at, registry)
-        return NodesRead((), (Problem(fault.code, fault.message, at, fault.fix),), complete=False)
+        found = tuple(_problem(fault, registry) for fault in (*error.faults, error.fault))
+        return NodesRead((), found, complete=False)
     except (Exception, SystemExit) as error:
         what = f"pipeline {shown(definition.name)}: its function failed"
-        problem = problem_of(what, UserError.of(error, function.__module__), definition.origin)
+        user_error = UserError(error, function.__module__)
+        problem = problem_of(what, user_error, definition.origin, registry.conf.root)
         return NodesRead((), (problem,), complete=False)
     reader = _Reader(registry, problems)
-    nodes = tuple(reader.node(call) for call in graph.nodes)
+    nodes = tuple(reader.node(call) for call in reader.called_once(graph.nodes))
     parameters = reader.parameters(graph)
     for fault in graph.faults:
-        problems.error(fault.code, fault.message, _place(fault.at, registry), fix=fault.fix)
+        problems.extend([_problem(fault, registry)])
     return NodesRead(
         nodes,
         tuple(problems.found),
@@ -99,16 +102,11 @@ def _function(
     try:
         module = import_project_module(module_name, registry.conf.root)
     except ModuleNotFoundError as error:
-        raise LoadError.of(
-            "no-module",
-            f"{what}: there is no module '{error.name}' to be imported",
-            at=at,
-            fix="put it below the project's folder or its `src`, or install its package",
-        ) from error
+        absent = error.name or module_name
+        raise LoadError([no_module(f"{what}: ", absent, at, registry.conf.root)]) from error
     except UserError as error:
-        raise LoadError(
-            [problem_of(f"{what}: its module cannot be imported", error, at)]
-        ) from error
+        message = f"{what}: its module {shown(module_name)} cannot be imported"
+        raise LoadError([problem_of(message, error, at, registry.conf.root)]) from error
     found = getattr(module, name, None)
     if isinstance(found, decorators.Pipeline):
         _check_config(found, config, what, definition.origin / "python" / "config", problems)
@@ -147,8 +145,12 @@ def _check_config(
             )
 
 
-def _place(place: decorators.Place, registry: Registry) -> SourceLocation:
-    return origin_in(place.file, registry.conf.root, place.line).location()
+def _at(place: decorators.Place, registry: Registry) -> Origin:
+    return origin_in(place.file, registry.conf.root, place.line)
+
+
+def _problem(fault: decorators.Fault, registry: Registry) -> Problem:
+    return Problem(fault.code, fault.message, _at(fault.at, registry).location(), fault.fix)
 
 
 @frozen
@@ -157,6 +159,27 @@ class _Reader:
 
     registry: Registry
     problems: Problems
+
+    def called_once(self, calls: Iterable[decorators.NodeCall]) -> list[decorators.NodeCall]:
+        """Return calls of which each gives a node of its own name; the others are reported."""
+        first: dict[str, decorators.NodeCall] = {}
+        for call in calls:
+            other = first.setdefault(call.name, call)
+            if other is call:
+                continue
+            name = call.function.__name__
+            function = call.function.__code__ is other.function.__code__
+            self.problems.error(
+                "duplicate-node",
+                f"the pipeline calls node {shown(call.name)} again, after"
+                f" {_at(other.called, self.registry).location()}"
+                if function
+                else f"the pipeline has another node {shown(call.name)}, called at"
+                f" {_at(other.called, self.registry).location()}",
+                _at(call.called, self.registry),
+                fix=f'give this call a name: {name}.with_options(name="{name}_2")(...)',
+            )
+        return list(first.values())
 
     def node(self, call: decorators.NodeCall) -> Node:
         """Return the node of a call; what is wrong with it is kept."""
@@ -168,6 +191,14 @@ class _Reader:
         at = origin_in(defined.file, root, defined.line, lines if same_file else None)
         target = f"{function.__module__}:{function.__qualname__}"
         self._check_importable(call, at)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            self.problems.error(
+                "generator",
+                f"the function of node {shown(call.name)} gives a generator, which no other task"
+                " could read",
+                at,
+                fix="return a list, or a table",
+            )
         for name, what, code in [
             (call.name, "node's name", "node-name"),
             *((output, "dataset", "dataset-name") for output in call.outputs),
