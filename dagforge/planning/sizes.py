@@ -10,9 +10,19 @@ from dagforge.errors import (
     Origin,
     Problem,
     did_you_mean,
+    suggest,
 )
 from dagforge.ir import Node, NodeGroup
-from dagforge.planning.machines import Machine, contradict, larger, machine, quantity
+from dagforge.planning.machines import (
+    GPU_RESOURCE,
+    RESOURCES,
+    Machine,
+    contradict,
+    is_resource,
+    larger,
+    machine,
+    quantity,
+)
 from dagforge.planning.planner import Planner, tag_prefixes
 from dagforge.settings.schema import describe
 
@@ -29,14 +39,20 @@ def machines_of(planner: Planner, data: Mapping[str, Any]) -> dict[str, Machine]
         sound = True
         for side in ("requests", "limits"):
             for resource, text in (entry.get(side) or {}).items():
-                size = quantity(text)
-                if size is None or size < 0:
+                place = settings.place(("machines", name, side, resource), layers)
+                if not is_resource(resource):
                     planner.problems.error(
-                        "bad-quantity",
-                        f"{describe(text)} is no Kubernetes quantity",
-                        settings.place(("machines", name, side, resource), layers),
-                        fix="write it like 500m, 2, 250M or 1Gi",
+                        "bad-resource",
+                        f"Kubernetes has no resource '{resource}'",
+                        place,
+                        fix=_resource_fix(resource),
+                        at_key=True,
                     )
+                    sound = False
+                wrong = _wrong_size(resource, text)
+                if wrong is not None:
+                    message, fix = wrong
+                    planner.problems.error("bad-quantity", message, place, fix=fix)
                     sound = False
         gpu = entry.get("gpu")
         counts = list(gpu.values()) if isinstance(gpu, dict) else [gpu]
@@ -48,9 +64,55 @@ def machines_of(planner: Planner, data: Mapping[str, Any]) -> dict[str, Machine]
                 fix="gpu: 1",
             )
             sound = False
+        for resource in gpu if isinstance(gpu, dict) else ():
+            if not is_resource(resource):
+                planner.problems.error(
+                    "bad-resource",
+                    f"Kubernetes has no resource '{resource}'",
+                    settings.place(("machines", name, "gpu", resource), layers),
+                    fix=f"write {GPU_RESOURCE}, or what its vendor calls it",
+                    at_key=True,
+                )
+                sound = False
         # A machine that is refused here is still known to those who ask for it.
         machines[name] = machine(name, entry) if sound else Machine(name)
     return machines
+
+
+def _wrong_size(resource: str, text: object) -> tuple[str, str] | None:
+    """Return why a quantity is none, or cannot be meant, and what to write.
+
+    Kubernetes takes 512 bytes of memory and 2G cores. No container starts in the one, and no node
+    has the other.
+    """
+    size = quantity(text)
+    if size is None or size < 0:
+        return f"{describe(text)} is no Kubernetes quantity", "write it like 500m, 2, 250M or 1Gi"
+    if resource == "cpu" and size > _MOST_CORES:
+        return f"{describe(text)} is {float(size):g} cores", "write it like 500m or 2"
+    if resource not in ("memory", "ephemeral-storage") or not 0 < size < _LEAST_BYTES:
+        return None
+    number = re.match(r"[\d.]*", str(text))
+    unit = str(text)[number.end() :] if number else ""
+    fix = "write it like 250M or 1Gi"
+    if number and unit in ("", "m"):
+        fix = f"write the unit: {number[0]}Mi or {number[0]}Gi"
+    return f"{describe(text)} is {float(size):g} bytes of {resource}", fix
+
+
+_MOST_CORES = 10_000
+_LEAST_BYTES = 1_000_000
+
+
+def _resource_fix(resource: str) -> str:
+    if "gpu" in resource.casefold():
+        return "write gpu: 1 beside requests and limits"
+    near = suggest(resource, RESOURCES)
+    if near is None and resource.casefold() in ("ram", "disk"):
+        near = {"ram": "memory", "disk": "ephemeral-storage"}[resource.casefold()]
+    if near is not None:
+        return f"did you mean '{near}'?"
+    return f"one of {', '.join(RESOURCES)}, or a device with its domain such as {GPU_RESOURCE}"
 
 
 def machine_of(planner: Planner, group: NodeGroup, data: Mapping[str, Any]) -> Machine | None:
