@@ -23,60 +23,49 @@ from dagforge.planning.machines import (
     machine,
     quantity,
 )
-from dagforge.planning.planner import Planner, tag_prefixes
-from dagforge.settings.schema import describe
+from dagforge.planning.planner import Planner, reporter, tag_prefixes
+from dagforge.settings.convert import Report
+from dagforge.settings.schema import Finding, describe
 
 DEFAULT_MACHINE = "__default__"
 
 
 def machines_of(planner: Planner, data: Mapping[str, Any]) -> dict[str, Machine]:
     """Return every machine of the settings by name."""
-    settings, layers = planner.settings, planner.settings.dag_layers
+    report = reporter(planner.problems, planner.settings, "machines", planner.settings.dag_layers)
     machines: dict[str, Machine] = {}
     for name, entry in data.get("machines", {}).items():
-        if entry is None:
-            continue
-        sound = True
-        for side in ("requests", "limits"):
-            for resource, text in (entry.get(side) or {}).items():
-                place = settings.place(("machines", name, side, resource), layers)
-                if not is_resource(resource):
-                    planner.problems.error(
-                        "bad-resource",
-                        f"Kubernetes has no resource '{resource}'",
-                        place,
-                        fix=_resource_fix(resource),
-                        at_key=True,
-                    )
-                    sound = False
-                wrong = _wrong_size(resource, text)
-                if wrong is not None:
-                    message, fix = wrong
-                    planner.problems.error("bad-quantity", message, place, fix=fix)
-                    sound = False
-        gpu = entry.get("gpu")
-        counts = list(gpu.values()) if isinstance(gpu, dict) else [gpu]
-        if gpu is not None and not all(re.fullmatch(r"\d+", str(count)) for count in counts):
-            planner.problems.error(
-                "bad-quantity",
-                f"'gpu' of machine '{name}' must be a whole number",
-                settings.place(("machines", name, "gpu"), layers),
-                fix="gpu: 1",
-            )
-            sound = False
-        for resource in gpu if isinstance(gpu, dict) else ():
-            if not is_resource(resource):
-                planner.problems.error(
-                    "bad-resource",
-                    f"Kubernetes has no resource '{resource}'",
-                    settings.place(("machines", name, "gpu", resource), layers),
-                    fix=f"write {GPU_RESOURCE}, or what its vendor calls it",
-                    at_key=True,
-                )
-                sound = False
-        # A machine that is refused here is still known to those who ask for it.
-        machines[name] = machine(name, entry) if sound else Machine(name)
+        if entry is not None:
+            # A machine that is refused here is still known to those who ask for it.
+            sound = _check_machine(name, entry, report)
+            machines[name] = machine(name, entry) if sound else Machine(name)
     return machines
+
+
+def _check_machine(name: str, entry: Mapping[str, Any], report: Report) -> bool:
+    """Report what Kubernetes would not take of a machine; say whether there is nothing."""
+    found: list[Finding] = []
+    for side in ("requests", "limits"):
+        for resource, text in (entry.get(side) or {}).items():
+            if not is_resource(resource):
+                message = f"Kubernetes has no resource '{resource}'"
+                found.append(((side, resource), "bad-resource", message, _resource_fix(resource)))
+            wrong = _wrong_size(resource, text)
+            if wrong is not None:
+                found.append(((side, resource), "bad-quantity", *wrong))
+    gpu = entry.get("gpu")
+    counts = list(gpu.values()) if isinstance(gpu, dict) else [gpu]
+    if gpu is not None and not all(re.fullmatch(r"\d+", str(count)) for count in counts):
+        message = f"'gpu' of machine '{name}' must be a whole number"
+        found.append((("gpu",), "bad-quantity", message, "gpu: 1"))
+    for resource in gpu if isinstance(gpu, dict) else ():
+        if not is_resource(resource):
+            message = f"Kubernetes has no resource '{resource}'"
+            fix = f"write {GPU_RESOURCE}, or what its vendor calls it"
+            found.append((("gpu", resource), "bad-resource", message, fix))
+    for finding in found:
+        report((name, *finding[0]), *finding[1:])
+    return not found
 
 
 def _wrong_size(resource: str, text: object) -> tuple[str, str] | None:
