@@ -19,6 +19,7 @@ from dagforge.errors import (
     Problem,
     Problems,
     SettingsError,
+    UsageError,
     Warn,
     did_you_mean,
     suggest,
@@ -300,7 +301,8 @@ class Settings:
         if isinstance(by, bool):
             by = "tags" if by else "none"
         if by not in GROUPINGS:
-            raise SettingsError.of(
+            asked = at is None and winner in self.top
+            raise (UsageError if asked else SettingsError).of(
                 "unknown-grouping",
                 f"there is no grouping '{by}'",
                 at=at,

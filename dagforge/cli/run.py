@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import secrets
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -252,6 +251,8 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
 
 def new_run_id() -> str:
     """Return an id that sorts by time and that no other run has."""
+    import secrets
+
     moment = datetime.datetime.now(datetime.timezone.utc)
     return f"local__{moment:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
 

@@ -47,12 +47,14 @@ class KedroFacts:
         source: folder of the package, relative to the project's.
         version: of the Kedro that the project was made with.
         table: where these keys are.
+        keys: all that are there, those for Kedro alone too.
     """
 
     package: str
     source: Path
     version: str
     table: Origin
+    keys: tuple[str, ...] = ()
 
 
 @frozen
@@ -191,7 +193,7 @@ def _read_kedro(pyproject: TomlDocument) -> KedroFacts | None:
             problems.error("kedro-project", f"[tool.kedro] has no '{key}'", table)
     problems.raise_errors(LoadError)
     package, source, version = (good[key] for key in _KEDRO_KEYS)
-    return KedroFacts(package, Path(source), version, table)
+    return KedroFacts(package, Path(source), version, table, tuple(facts))
 
 
 def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+from dagforge.frozen import frozen
 
 BASE_ENV = "base"
 TASKS = "_tasks"
@@ -36,7 +37,7 @@ def slug(text: str, limit: int = 80) -> str:
     return safe
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunPlace:
     """One run of one DAG.
 
