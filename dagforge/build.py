@@ -474,7 +474,9 @@ def _render(
             warn=problems.warn,
         )
 
-    rendered = list(_each(stages, render_one, problems, steps))
+    # Of a pipeline whose nodes could not be read there is nothing to write.
+    filled = [each for each in stages if each.dag.tasks]
+    rendered = list(_each(filled, render_one, problems, steps))
     whole = whole and len(rendered) == len(stages)
     own_templates = team is not None or bool(of_packages) or request.jinja_file is not None
     # What a template that failed, or one for a pipeline that did, would have read is not known;
@@ -644,6 +646,8 @@ def _check_read(layers: Iterable[Layer], target: Target, reads: set[str], *, len
                 continue
             told.add(key)
             message = f"there is no setting '{name}', and no template reads such a variable"
+            if place is None:
+                message = f"{layer.label}: {message}"
             hint = target.facts.get("hints", {}).get(name)
             fix = hint or did_you_mean(name, target.canonical)
             problem = Problem(

@@ -242,6 +242,7 @@ def read_conf(
         base = opened.environments()[0]
         if conf is None and (project.table is None or project.conf == Path("conf")):
             folder = opened.conf_source
+            opened.check_conf_source()
     asked = env
     env = env if env is not None else project.env
     environments = _environments(folder, root, base, LoadError if conf is None else UsageError)

@@ -30,6 +30,8 @@ from pathlib import Path, PurePath
 from types import CodeType, FrameType
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
 
+from dagforge.frozen import frozen
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Names = str | Sequence[str]
@@ -37,7 +39,7 @@ _SEVERITIES = ("error", "warning")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A line of the user's code.
 
@@ -50,7 +52,7 @@ class Place:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One thing that is wrong in how a pipeline function builds its graph."""
 
@@ -188,7 +190,7 @@ class Value:
         self._refuse("compares")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParameterSpec:
     """A parameter that a signature declares.
 
@@ -208,7 +210,7 @@ class ParameterSpec:
     annotation: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeOptions:
     """What a decorator or `with_options` says of a node."""
 
@@ -679,7 +681,7 @@ def _plainer(value: Any) -> str:
     return "make it in a node, declare it in the catalog, or import it in the function's module"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Key:
     """A key of a mapping that is no text."""
 

@@ -19,6 +19,7 @@ from dagforge.errors import (
     Problem,
     Problems,
     SettingsError,
+    UsageError,
     Warn,
     did_you_mean,
     suggest,
@@ -300,7 +301,8 @@ class Settings:
         if isinstance(by, bool):
             by = "tags" if by else "none"
         if by not in GROUPINGS:
-            raise SettingsError.of(
+            asked = at is None and winner in self.top
+            raise (UsageError if asked else SettingsError).of(
                 "unknown-grouping",
                 f"there is no grouping '{by}'",
                 at=at,
@@ -729,5 +731,9 @@ def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
     for path, code, message, fix in check_types(layer.data, target):
         if layer.origin is None:
             message = f"{layer.label}: {message}"
+            sign, _, quoted = (fix or "").partition("quote it: ")
+            if quoted and not sign:
+                # A shell takes away quotes that are not quoted themselves.
+                fix = f"quote it for YAML and for the shell: '{'.'.join(path)}={quoted}'"
         layer.lost.add(path[0])
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")

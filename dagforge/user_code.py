@@ -9,10 +9,11 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, TracebackType
+
+from dagforge.frozen import frozen
 
 _PACKAGE = Path(__file__).parent
 # Where Python's own modules and installed packages are: frames there are not the user's code.
@@ -23,7 +24,7 @@ _LIBRARIES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """A user's function that failed, as it is shown and recorded.
 

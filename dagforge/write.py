@@ -45,6 +45,7 @@ def write(
     root: Path,
     warn: Warn,
     progress: Progress | None = None,
+    elsewhere: Sequence[Change] = (),
 ) -> WriteReport:
     """Make the output folder hold `files`, and return what happened to each.
 
@@ -55,6 +56,7 @@ def write(
         root: the project's folder, to which paths in messages are relative.
         warn: takes what is odd but stops nothing.
         progress: called with the number of files written so far and of all to write.
+        elsewhere: what is changed in other folders, before these files or not at all.
 
     Raises:
         OutputError: the folder cannot be written as it stands; nothing was changed.
@@ -88,7 +90,8 @@ def write(
         if left_over not in removed:
             warn(replace(left_over_problem(left_over, folder, mode), severity="warning"))
     if not mode.diff:
-        changes = [_change_to(fate, folder) for fate in fates if fate.verdict != "unchanged"]
+        changes = [*elsewhere]
+        changes += (_change_to(fate, folder) for fate in fates if fate.verdict != "unchanged")
         changes += [
             Change(folder.label_of(gone.found.path), gone.found.real, gone.found.data, None)
             for gone in removed

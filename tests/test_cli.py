@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from click.shell_completion import ShellComplete
 
 from dagforge import __version__
 from dagforge.cli.options import parse_params
-from dagforge.cli.program import COMMANDS, cli
+from dagforge.cli.program import COMMANDS, ELSEWHERE, cli
 from dagforge.cli.templates import templates
 from dagforge.commands.folders import find_root
 from dagforge.errors import UsageError
@@ -180,6 +181,7 @@ def test_the_project_is_the_nearest_folder_with_one(
         (["a=true,b=null,c=,d=1.5"], {"a": True, "b": None, "c": None, "d": 1.5}),
         (["day=2024-01-31"], {"day": "2024-01-31"}),
         (["schedule=@daily"], {"schedule": "@daily"}),
+        (["a=# 5", "b=x # y", "c='x # y'"], {"a": "# 5", "b": "x # y", "c": "x # y"}),
         (["a=1,"], {"a": 1}),
         ([], {}),
     ],
@@ -259,6 +261,28 @@ def test_help_of_every_command(command: str) -> None:
         assert ran.out.startswith(f"Usage: dagforge {command}".rstrip())
         assert max(map(len, ran.out.splitlines())) <= 100
         assert "\\b" not in ran.out, "examples are shown line by line"
+
+
+@pytest.mark.parametrize("command", ["show", "graph", "advise", "run --dry-run"])
+def test_one_pipeline_is_named_as_kedro_names_it_too(root: Path, command: str) -> None:
+    write_project(root, GOOD)
+    named = re.sub(r"local__\S+", "", run(*command.split(), "-p", "etl").out)
+    assert named
+    for words in (["etl"], ["etl", "--pipeline", "etl"], []):
+        assert re.sub(r"local__\S+", "", run(*command.split(), *words).out) == named
+
+
+def test_a_dry_run_of_create_is_its_diff(root: Path) -> None:
+    write_project(root, GOOD)
+    ran = run("create", "--dry-run")
+    assert (ran.code, ran.out.splitlines()[1]) == (0, "+++ b/dags/shop_etl.py")
+    assert not (root / "dags").exists()
+
+
+@pytest.mark.parametrize(("word", "command"), ELSEWHERE.items())
+def test_what_other_tools_call_a_command(word: str, command: str) -> None:
+    assert word not in COMMANDS
+    assert run(*command.split(), "--help").code == 0
 
 
 def test_create_then_nothing_to_do(root: Path) -> None:

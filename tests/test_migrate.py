@@ -85,6 +85,8 @@ data_science:
 # Runs at once share the table's file, which DagForge does not let pass.
 ONE_RUN = {"conf/base/airflow.yml": AIRFLOW.replace("runs: 2", "runs: 1")}
 SETTINGS = "conf/base/dagforge.yml"
+OLD_FILES = ("space_flights", "space_flights_data_science")
+DAG_FOLDER = Path("airflow_dags")  # from the project, in which each test is
 
 Project = Callable[..., Path]
 
@@ -257,6 +259,16 @@ def test_two_dags_in_one_file_keep_their_tasks_apart() -> None:
         "two": ["b"],
         "three": ["c"],
     }
+
+
+def test_two_dags_in_one_file_keep_their_order_apart() -> None:
+    source = (
+        'with DAG("one"):\n    a = Op(task_id="a")\n    b = Op(task_id="b")\n    a >> b\n'
+        'two = DAG(dag_id="two")\nc = Op(task_id="c", dag=two)\nd = Op(task_id="d", dag=two)\n'
+        "d << c\n"
+    )
+    dags = read_dag_file(source.encode(), "dag.py").dags
+    assert [dag.edges for dag in dags] == [(("a", "b"),), (("c", "d"),)]
 
 
 @pytest.mark.parametrize(
@@ -495,6 +507,17 @@ def test_ids_that_no_style_gives_are_listed_one_by_one(project: Project) -> None
     assert after.task_ids == {"eports", "train-model-node", "Evaluate"}
 
 
+def test_ids_that_are_listed_stay_where_another_dag_has_those_of_a_style(project: Project) -> None:
+    root = project("0.11.0", ONE_RUN)
+    file = DAG_FOLDER / "space_flights_dag.py"
+    file.write_text(file.read_text().replace('task_id="split-data-node"', 'task_id="SPLIT"'))
+    old = {name: made(DAG_FOLDER / f"{name}_dag.py") for name in OLD_FILES}
+    assert run("migrate", "--write").code == 0
+    assert run("create", "--all", "--quiet").code == 0
+    for name, ids in old.items():
+        assert made(root / f"dags/{name}.py").task_ids == ids.task_ids
+
+
 def test_a_prefix_that_was_ignored_groups_now_and_can_be_undone(project: Project) -> None:
     pipelines = (
         PIPELINES.replace("outputs: train", 'tags: ["job:a"], outputs: train')
@@ -619,6 +642,12 @@ def test_the_environment_that_nobody_had_to_name_is_told(project: Project) -> No
     assert told(report("-e", "local"), "env") == []
 
 
+def test_the_command_for_files_of_no_named_environment_works(project: Project) -> None:
+    project("0.11.0", {**ONE_RUN, "conf/prod/airflow.yml": ""})
+    first, _ = [note["message"] for note in report("-e", "prod")["notes"] if note["about"] == "env"]
+    assert first.endswith("`dagforge migrate` does that")
+
+
 def test_the_environment_of_the_files_is_taken(project: Project) -> None:
     text = (DAGS / "0.11.0/space_flights_dag.py").read_text().replace('"local"', '"cloud"')
     root = project(
@@ -721,6 +750,32 @@ def test_what_is_wrong_in_the_settings_is_told_and_nothing_is_written(project: P
     assert "conf/cloud/airflow.yml:3:3: error: the key 'retries' stands here a second" in ran.err
     assert "conf/base/airflow.yml:1:1: error: a settings file holds sections" in ran.err
     assert not (root / SETTINGS).exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"\n", "this file is empty"), (b"\x80\x02", "Airflow cannot import this file")],
+)
+def test_files_that_lost_what_was_in_them_are_told(
+    content: bytes, says: str, project: Project
+) -> None:
+    project("0.11.0", {**ONE_RUN})
+    (DAG_FOLDER / "space_flights_dag.py").write_bytes(content)
+    found = report()
+    assert [note["file"] for note in found["notes"] if says in note["message"]] == [
+        "airflow_dags/space_flights_dag.py"
+    ]
+
+
+def test_one_more_dag_of_a_file_is_told(project: Project) -> None:
+    project("0.9.2", ONE_RUN)
+    file = DAG_FOLDER / "space_flights_dag.py"
+    file.write_text(file.read_text() + file.read_text().replace("space-flights", "other"))
+    found = report()
+    assert told(found, "order") == []
+    assert [note["message"] for note in found["notes"] if note["about"] == "file"] == [
+        "this is one more DAG 'other' of the file, which is not compared"
+    ]
 
 
 def test_files_of_others_and_of_dagforge_are_left_alone(project: Project) -> None:

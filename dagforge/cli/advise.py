@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dagforge.cli.options import (
-    completing,
     make_request,
+    one_pipeline,
     project_options,
     selection_options,
     settings_options,
@@ -97,7 +97,7 @@ def _assumption_options(function: F) -> F:
 
 
 @click.command()
-@click.argument("pipeline", required=False, shell_complete=completing("pipelines"))
+@one_pipeline
 @click.option(
     "-f",
     "--format",

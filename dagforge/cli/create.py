@@ -33,7 +33,7 @@ from dagforge.cli.talk import (
     tell,
 )
 from dagforge.commands.folders import short_path
-from dagforge.errors import OutputError, Problem, UsageError
+from dagforge.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from dagforge.build import Build, Request
@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--diff",
+    "--dry-run",
+    "diff",
     is_flag=True,
     help="Write nothing; print what would change and exit 0, or 3 with --check.",
 )
@@ -120,17 +122,25 @@ def create(**options: Any) -> None:
             look = replace(mode, diff=True)
             write(found.files, output, look, root=request.root, warn=warnings.append)
             refuse_warnings(warnings, options)
-        if overlay is not None and written:
-            # First: without it the DAGs would not run; and not where they would be refused.
-            write(found.files, output, replace(mode, diff=True), root=request.root, warn=_unsaid)
-            overlay.write()
-        report = write(found.files, output, mode, root=request.root, warn=warnings.append)
+        report = write(
+            found.files,
+            output,
+            mode,
+            root=request.root,
+            warn=warnings.append,
+            # Without it the DAGs would not run.
+            elsewhere=[overlay.change()] if overlay is not None else (),
+        )
         if overlay is not None and options["check"]:
             raise StaleOutputError([overlay.stale()], report)
     except StaleOutputError as error:
+        problems = list(error.problems)
+        if overlay is not None:
+            problems = list(dict.fromkeys([overlay.stale(), *problems]))
+            say(overlay.report().diff().removesuffix("\n"), options)
         _say_diff(error.report, options)
         summary = _summary(error.report, found, output, diffs=True)
-        raise DagForgeErrors([*warnings, *error.problems], error.exit_code, summary) from error
+        raise DagForgeErrors([*warnings, *problems], error.exit_code, summary) from error
     except OutputError as error:
         raise DagForgeErrors([*warnings, *error.problems], error.exit_code) from error
     refuse_warnings(warnings, options)
@@ -158,11 +168,6 @@ def _overlay(found: Build) -> Overlay | None:
 
     overlay = overlay_of(found.overlay, found.conf.env_folder, found.conf.root)
     return None if overlay is None or overlay.is_current else overlay
-
-
-def _unsaid(problem: Problem) -> None:
-    """Leave a warning to who looks again."""
-    del problem
 
 
 def _check_create(options: Mapping[str, Any]) -> None:
@@ -240,7 +245,7 @@ def read_command(command: str, like: Request) -> Request:
             str(like.root / word) if before in ("--conf", "--templates", "--jinja-file") else word
             for before, word in itertools.pairwise(words[1:])
         ]
-        options = create.make_context("create", words).params
+        options = create.make_context("create", words, help_option_names=[]).params
     except (click.ClickException, click.exceptions.Exit, ValueError) as error:
         told = error.format_message() if isinstance(error, click.ClickException) else str(error)
         raise UsageError.of("bad-header", told) from error

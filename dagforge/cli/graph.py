@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
-    completing,
     listed,
     make_request,
+    one_pipeline,
     project_options,
     selection_options,
     settings_options,
@@ -65,7 +65,7 @@ class Steps(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
 
 
 @click.command()
-@click.argument("pipeline", required=False, shell_complete=completing("pipelines"))
+@one_pipeline
 @click.option(
     "-f",
     "--format",

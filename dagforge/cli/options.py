@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -113,6 +115,30 @@ def pipelines_option(help: str) -> Callable[[F], F]:
         shell_complete=completing("pipelines", listed=True),
         help=help,
     )
+
+
+def one_pipeline(function: F) -> F:
+    """Add PIPELINE, which may be named with -p too, as it is for `create` and for Kedro."""
+
+    @wraps(function)
+    def with_name(pipeline: str | None, named: str | None, **options: Any) -> Any:
+        if None not in (pipeline, named) and pipeline != named:
+            raise click.UsageError(f"PIPELINE is '{pipeline}', and --pipeline is '{named}'")
+        return function(pipeline=named if pipeline is None else pipeline, **options)
+
+    completion = completing("pipelines")
+    add = with_options(
+        click.argument("pipeline", required=False, shell_complete=completion),
+        click.option(
+            "-p",
+            "--pipeline",
+            "named",
+            metavar="NAME",
+            shell_complete=completion,
+            help="The same as PIPELINE.",
+        ),
+    )
+    return add(cast("F", with_name))
 
 
 pipeline_options = with_options(
@@ -274,6 +300,9 @@ def _read_param(text: str) -> Any:
     from dagforge.conf import parse_yaml
 
     if text.startswith(("@", "*")) and ": " not in text:
+        return text
+    # Nobody comments a word of a command line: the rest of the value would be lost.
+    if not text.startswith(("'", '"', "[", "{")) and re.search(r"(?:^|\s)#", text):
         return text
     return parse_yaml(text.encode(), "--params").data
 

@@ -51,6 +51,26 @@ COMMANDS: Final = {
 """The module and function of each command, in the order in which a newcomer needs them."""
 
 
+ELSEWHERE: Final = {
+    "build": "create",
+    "check": "validate",
+    "compile": "create",
+    "convert": "import",
+    "docs": "report",
+    "draw": "graph",
+    "generate": "create",
+    "lint": "validate",
+    "new": "init",
+    "plan": "show --stage plan",
+    "render": "create",
+    "test": "validate",
+    "upload": "deploy",
+    "viz": "graph",
+    "visualize": "graph",
+}
+"""What tools that people come from call such a command."""
+
+
 FIRST_STEPS = """\
 DagForge writes DAG files for Airflow and Prefect from pipeline definitions.
 
@@ -93,7 +113,8 @@ class Commands(click.Group):
         except click.UsageError as error:
             from dagforge.errors import did_you_mean
 
-            fix = did_you_mean(args[0], self.list_commands(ctx))
+            meant = ELSEWHERE.get(args[0])
+            fix = f"did you mean '{meant}'?" if meant else did_you_mean(args[0], COMMANDS)
             if fix and fix.startswith("did"):
                 message = f"{error.message.rstrip('.')}; {fix}"
                 raise click.UsageError(message, ctx) from error

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dagforge.cli.options import (
+    OfPipelines,
     make_request,
     pipelines_option,
     project_options,
@@ -25,7 +26,7 @@ DEFAULT_RUNS = 10
 DEFAULT_OUTPUT = "dagforge-report.html"
 
 
-@click.command()
+@click.command(cls=OfPipelines)
 @pipelines_option("Only this pipeline; may be repeated, or several by commas.  [default: all]")
 @click.option(
     "-o",

@@ -6,10 +6,10 @@ import contextlib
 import datetime
 import json
 import os
-import secrets
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import click
 
 from dagforge.cli.options import (
     make_request,
+    one_pipeline,
     parse_params,
     project_options,
     selection_options,
@@ -44,7 +45,7 @@ store_option = click.option(
 
 
 @click.command()
-@click.argument("pipeline")
+@one_pipeline
 @selection_options
 @project_options
 @target_options
@@ -72,8 +73,10 @@ store_option = click.option(
 @click.option("--task", hidden=True, help="project/dag_id/task_id; what a generated task says.")
 @click.option("--contract", hidden=True, help="What the DAG expects of the task.")
 @click.option("--structure", hidden=True, help="Hash of the plan that the DAG was made from.")
-def run(pipeline: str, **options: Any) -> None:
+def run(pipeline: str | None, **options: Any) -> None:
     """Run a pipeline on this machine, task by task as in production.
+
+    Without PIPELINE it is __default__, or the only one that there is.
 
     \b
     dagforge run data_science                     every task, each in its own process
@@ -84,6 +87,8 @@ def run(pipeline: str, **options: Any) -> None:
     A generated task starts the same command with --task, and then runs its own nodes only.
     """  # noqa: D301  # click reads the character
     if options["task"] is not None:
+        if pipeline is None:
+            raise click.UsageError("--task needs PIPELINE")
         _run_task(pipeline, options)
     else:
         _run_here(pipeline, options)
@@ -180,15 +185,13 @@ def _say(line: str) -> None:
         click.echo(line)
 
 
-def _request(pipeline: str, options: Mapping[str, Any]) -> Request:
+def _request(pipeline: str | None, options: Mapping[str, Any]) -> Request:
     """Return what to plan: tasks of this machine, whatever machines the target gives them."""
-    from dataclasses import replace
-
-    request = make_request({**options, "pipelines": (pipeline,)})
+    request = make_request({**options, "pipelines": () if pipeline is None else (pipeline,)})
     return replace(request, params={**request.params, "run_in": "worker"})
 
 
-def _run_here(pipeline: str, options: dict[str, Any]) -> None:
+def _run_here(pipeline: str | None, options: dict[str, Any]) -> None:
     from dagforge.build import build
     from dagforge.frontends.catalog import read_parameters
     from dagforge.frontends.parameters import check_given, merged, parameters_of
@@ -203,6 +206,12 @@ def _run_here(pipeline: str, options: dict[str, Any]) -> None:
     _check_run_id(options["run_id"])
     request = _request(pipeline, {**options, "params": ()})
     found = build(request, render_files=False)
+    if len(found.dags) > 1:
+        raise UsageError.of(
+            "which-pipeline",
+            "a run is of one pipeline, and this project has several",
+            fix="name it: " + ", ".join(dag.pipeline.name for dag in found.dags),
+        )
     (dag,) = found.dags
     check_runnable(dag)
     _check_overlay(found)
@@ -311,6 +320,8 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> list[str]:
 
 def new_run_id() -> str:
     """Return an id that sorts by time and that no other run has."""
+    import secrets
+
     moment = datetime.datetime.now(datetime.timezone.utc)
     return f"local__{moment:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(2)}"
 
@@ -494,6 +505,9 @@ def runs_gc(pipeline: str, keep: int, dry_run: bool, form: str, **options: Any) 
     for run in gone:
         if not dry_run:
             files.remove(run.folder)
+            kept = replace(place, run_id=run.run_id).catalog_path
+            if ".." not in kept and files.list(kept):
+                files.remove(kept)
         if form == "text":
             click.echo(f"{'would remove' if dry_run else 'removed':<12} {run.run_id}")
     if form == "json":

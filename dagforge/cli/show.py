@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
-    completing,
     make_request,
+    one_pipeline,
     project_options,
     selection_options,
     settings_options,
@@ -48,7 +48,7 @@ def list_(**options: Any) -> None:
 
 
 @click.command()
-@click.argument("pipeline", required=False, shell_complete=completing("pipelines"))
+@one_pipeline
 @click.option(
     "--stage",
     type=click.Choice(STAGES),

@@ -6,7 +6,6 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from typing import Any, Final
@@ -28,6 +27,7 @@ from dagforge.compare.moves import DIFFERS, FAILS, SAME, Move
 from dagforge.compare.outline import DagOutline, NodeOutline
 from dagforge.compare.runs import Calendar, Run, can_tell, first_runs, next_runs, runs_between
 from dagforge.errors import visible
+from dagforge.frozen import frozen
 from dagforge.planning.contract import must_stop
 from dagforge.values import Constant, Cron, Date, Every, Instance, Literal, Model, Reference
 
@@ -44,7 +44,7 @@ _WORDS: Final = frozenset({"true", "false", "null", "nothing"})
 Data = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Style:
     """How a page is written.
 

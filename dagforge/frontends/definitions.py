@@ -268,7 +268,14 @@ def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
         problems.extend(wrong)
         for definition in found:
             _add(definition, definitions, problems)
-    if not definitions and not problems.found:
+    if not definitions and not problems.found and conf.kedro is not None:
+        problems.error(
+            "no-pipelines",
+            "the project registers no pipelines",
+            conf.kedro.project.registry_place(),
+            fix="return them by name from register_pipelines()",
+        )
+    elif not definitions and not problems.found:
         file = conf.pipelines[0].file if conf.pipelines else conf.shown("pipelines.yml")
         problems.error(
             "no-pipelines",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from dagforge.conf import shown_path
 from dagforge.errors import Origin, SourceLocation
 from dagforge.errors import Path as Parts
+from dagforge.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CodePlace:
     """A definition in a module, whose parts may stand on lines of their own.
 

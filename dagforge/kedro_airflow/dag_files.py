@@ -186,6 +186,7 @@ class _Dag:
     arguments: dict[str, Argument]
     tasks: list[OldTask] = field(default_factory=list)
     computed: list[SourceLocation] = field(default_factory=list)
+    edges: list[tuple[str, str]] = field(default_factory=list)
 
 
 @frozen
@@ -207,6 +208,7 @@ class _Reader:
         task_of: task_ids by the name of a variable or function, or by `tasks["key"]`.
         made_by: task_ids by the call that makes the task.
         loose: tasks outside any DAG, and computed ones.
+        edges: between tasks, outside any DAG.
     """
 
     tree: ast.Module
@@ -227,8 +229,9 @@ class _Reader:
         self._block(self.tree.body, _Scope())
         if len(self.dags) == 1:
             self._adopt(self.dags[0])
-        elif len(self.dags) > 1:
-            self.edges = []
+        for dag in self.dags:
+            here = {task.task_id for task in dag.tasks}
+            dag.edges += (edge for edge in self.edges if here.issuperset(edge))
         for name in _FACTS:
             if isinstance(value := self.constants.get(name), str):
                 self.facts[name] = value
@@ -241,7 +244,7 @@ class _Reader:
                     dag.at,
                     dag.arguments,
                     tuple(dag.tasks),
-                    tuple(self.edges),
+                    tuple(dag.edges),
                     tuple(dag.computed),
                 )
                 for dag in self.dags
@@ -316,11 +319,11 @@ class _Reader:
                 self._calls(statement, scope)
                 if isinstance(statement, ast.Assign):
                     for target in statement.targets:
-                        self._assign(target, statement.value)
+                        self._assign(target, statement.value, scope)
                 elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-                    self._assign(statement.target, statement.value)
+                    self._assign(statement.target, statement.value, scope)
                 elif isinstance(statement, ast.Expr):
-                    self._steps(statement.value)
+                    self._steps(statement.value, scope)
 
     def _entered(self, item: ast.withitem, scope: _Scope) -> _Scope:
         call = item.context_expr
@@ -473,7 +476,7 @@ class _Reader:
 
     # --- the order
 
-    def _assign(self, target: ast.expr, value: ast.expr) -> None:
+    def _assign(self, target: ast.expr, value: ast.expr, scope: _Scope) -> None:
         """Remember what a name stands for."""
         if isinstance(target, ast.Name):
             if isinstance(value, ast.Dict):
@@ -492,7 +495,7 @@ class _Reader:
             name, task_id = self._value(target.slice), self._task_in(value)
             if isinstance(name, str) and task_id is not None:
                 self.task_of[target.value.id, name] = task_id
-        self._steps(value)
+        self._steps(value, scope)
 
     def _task_in(self, value: ast.expr) -> str | None:
         """Return the task that an expression makes."""
@@ -502,19 +505,20 @@ class _Reader:
             return self.made_by[value]
         return self.task_of.get(value.func.id) if isinstance(value.func, ast.Name) else None
 
-    def _steps(self, value: ast.expr) -> tuple[str, ...]:
+    def _steps(self, value: ast.expr, scope: _Scope) -> tuple[str, ...]:
         """Keep the edges of `a >> b`, and return the tasks that the expression stands for."""
+        edges = self.edges if scope.dag is None else scope.dag.edges
         match value:
             case ast.BinOp(op=ast.RShift()):
-                before, after = self._steps(value.left), self._steps(value.right)
-                self.edges += [(one, other) for one in before for other in after]
+                before, after = self._steps(value.left, scope), self._steps(value.right, scope)
+                edges += [(one, other) for one in before for other in after]
                 return after
             case ast.BinOp(op=ast.LShift()):
-                after, before = self._steps(value.left), self._steps(value.right)
-                self.edges += [(one, other) for one in before for other in after]
+                after, before = self._steps(value.left, scope), self._steps(value.right, scope)
+                edges += [(one, other) for one in before for other in after]
                 return before
             case ast.List() | ast.Tuple():
-                return tuple(name for each in value.elts for name in self._steps(each))
+                return tuple(name for each in value.elts for name in self._steps(each, scope))
             case ast.Name():
                 found = self.task_of.get(value.id)
             case ast.Subscript(value=ast.Name(id=name)):

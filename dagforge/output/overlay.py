@@ -6,13 +6,13 @@ lists was found by planning, which never looks at it, so that it is the same whe
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 from pathlib import Path
 
 from dagforge.errors import OutputError, Problem, SourceLocation
 from dagforge.frozen import frozen
 from dagforge.output.files import FileReport, Status
+from dagforge.output.journal import Change
 from dagforge.reading.kedro_names import OVERLAY, OVERLAY_MARK
 
 
@@ -22,13 +22,21 @@ class Overlay:
 
     Attributes:
         label: its path as messages name it.
+        source: what is there, None for nothing.
         text: empty where there is nothing to keep, and no file is to be.
     """
 
     path: Path
     label: str
-    before: str | None
+    source: bytes | None
     text: str
+
+    @property
+    def before(self) -> str | None:
+        """What is there, with line ends as DagForge writes them."""
+        if self.source is None:
+            return None
+        return self.source.decode("utf-8", errors="replace").replace("\r\n", "\n")
 
     @property
     def is_current(self) -> bool:
@@ -49,28 +57,10 @@ class Overlay:
             "run dagforge create without --check",
         )
 
-    def write(self) -> None:
-        """Make the file what it should be.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        try:
-            if not self.text:
-                self.path.unlink()
-                return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            staged = self.path.with_name(f".{self.path.name}.new")
-            try:
-                staged.write_text(self.text, encoding="utf-8", newline="\n")
-                staged.replace(self.path)
-            finally:
-                with contextlib.suppress(FileNotFoundError):
-                    staged.unlink()
-        except OSError as error:
-            message = f"cannot be written: {error.strerror}"
-            at = SourceLocation(self.label)
-            raise OutputError.of("not-written", message, at=at) from error
+    def change(self) -> Change:
+        """Return what makes the file what it should be."""
+        after = self.text.encode() if self.text else None
+        return Change(self.label, self.path.resolve(), self.source, after)
 
 
 def overlay_of(text: str, folder: Path, root: Path) -> Overlay | None:
@@ -82,23 +72,22 @@ def overlay_of(text: str, folder: Path, root: Path) -> Overlay | None:
         root: the project's folder.
 
     Raises:
-        OutputError: a file of the user's own has the name, or what it needs is not installed.
+        OutputError: a file of the user's own has the name, it cannot be read, or what it needs is
+            not installed.
     """
     path = folder / OVERLAY
     label = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-    before: str | None = None
-    if path.exists():
-        before = path.read_bytes().decode("utf-8", errors="replace").replace("\r\n", "\n")
-        if not before.startswith(OVERLAY_MARK):
-            if not text:
-                return None
-            raise OutputError.of(
-                "foreign-file",
-                "this file is not DagForge's, which would keep datasets of other tasks here",
-                at=SourceLocation(label),
-                fix="rename it, such as catalog_more.yml",
-            )
-    if before is None and not text:
+    source = _read(path, label)
+    if source is not None and not source.startswith(OVERLAY_MARK.encode()):
+        if not text:
+            return None
+        raise OutputError.of(
+            "foreign-file",
+            "this file is not DagForge's, which would keep datasets of other tasks here",
+            at=SourceLocation(label),
+            fix="rename it, such as catalog_more.yml",
+        )
+    if source is None and not text:
         return None
     if text and importlib.util.find_spec("kedro_datasets") is None:
         raise OutputError.of(
@@ -108,4 +97,14 @@ def overlay_of(text: str, folder: Path, root: Path) -> Overlay | None:
             at=SourceLocation(label),
             fix="add kedro-datasets[pickle] to the project's requirements",
         )
-    return Overlay(path, label, before, text)
+    return Overlay(path, label, source, text)
+
+
+def _read(path: Path, label: str) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise OutputError.of("unreadable", message, at=SourceLocation(label)) from error

@@ -46,13 +46,15 @@ def kept_at_borders(
         _refuse_absent(pipeline, problems)
     crossing = {dataset: link for link in links for dataset in link.datasets if dataset in writers}
     _warn_versioned(pipeline, crossing, problems)
-    lost = [name for name in writers if name in crossing and _in_memory(pipeline, name)]
-    if not lost or mode == ALLOW:
+    if mode == ALLOW:
         return ()
+    lost = [name for name in writers if name in crossing and _in_memory(pipeline, name)]
+    can_be_kept = [name for name in lost if _can_be_kept(pipeline, name, writers[name], problems)]
     if mode == FIX:
-        _check_declared(pipeline, lost, problems)
-        return tuple(sorted(lost))
-    _refuse(pipeline, [crossing[name] for name in lost], lost, writers, problems)
+        return tuple(sorted(can_be_kept))
+    if can_be_kept:
+        links_of_lost = [crossing[name] for name in can_be_kept]
+        _refuse(pipeline, links_of_lost, can_be_kept, writers, problems)
     return ()
 
 
@@ -109,18 +111,25 @@ def _refuse(
     )
 
 
-def _check_declared(pipeline: Pipeline, lost: Sequence[str], problems: Problems) -> None:
-    """Refuse to keep what no single file can: a dataset that nodes know in several formats."""
-    for name in lost:
-        dataset = pipeline.datasets.get(name)
-        if dataset is not None and dataset.formats:
-            problems.error(
-                "memory-border",
-                f"'{name}' lives in memory and crosses the border of a task, in several formats "
-                f"({', '.join(dataset.formats)}), which no single file can keep",
-                dataset.origin,
-                fix="give each of them a place in the catalog",
-            )
+def _can_be_kept(pipeline: Pipeline, name: str, writer: Node, problems: Problems) -> bool:
+    """Say whether an entry of the catalog can keep a dataset, and report why not."""
+    dataset = pipeline.datasets.get(name)
+    if dataset is not None and dataset.formats:
+        why = f"in several formats ({', '.join(dataset.formats)}), which no single file can keep"
+        fix = "give each of them a place in the catalog"
+    elif name.startswith("_") or "{" in name:
+        reads = "leaves out" if name.startswith("_") else "takes for a factory"
+        why = f"and no entry of the catalog can keep it: Kedro {reads} what is called like this"
+        fix = "give it another name, or put the nodes into one task"
+    else:
+        return True
+    problems.error(
+        "memory-border",
+        f"'{name}' lives in memory and crosses the border of a task, {why}",
+        writer.origin / "outputs" / writer.outputs.index(name),
+        fix=fix,
+    )
+    return False
 
 
 def _warn_versioned(

@@ -6,19 +6,32 @@ resolvers are filled in. The files are read a second time here, only to say wher
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dagforge.errors import LoadError, Origin, Problem, Problems, SourceLocation
+from dagforge.errors import (
+    LoadError,
+    Origin,
+    Place,
+    Problem,
+    Problems,
+    SourceLocation,
+    suggest,
+)
 from dagforge.errors import Path as KeyPath
+from dagforge.frozen import frozen
 from dagforge.reading.document import Document, parse_yaml
 from dagforge.reading.kedro_names import OVERLAY, OVERLAY_MARK
 from dagforge.reading.kedro_project import KedroProject, silence
-from dagforge.reading.scalars import kind_of
+from dagforge.reading.scalars import PLAIN_WORDS, kind_of, read_11
 
 # What kedro-airflow reads, where the project's settings say nothing else.
 _PATTERNS = {"airflow": ["airflow*", "airflow/**"]}
@@ -27,6 +40,9 @@ _OF_RUNS = ("catalog", "parameters")
 _SUFFIXES = (".yml", ".yaml", ".json")
 _RUNTIME_PARAMETER = re.compile(r"Runtime parameter '(?P<name>[^']+)' not found")
 _DUPLICATES = re.compile(r"Duplicate keys found in (?P<one>.+) and (?P<other>.+): (?P<keys>.+)")
+_NO_GLOBAL = re.compile(r"Globals key '(?P<name>[^']+)' not found")
+_NO_RESOLVER = re.compile(r"Unsupported interpolation type (?P<name>\S+)")
+_REMAKE = "remove {}: `dagforge create` makes it anew"
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -138,23 +154,35 @@ class KedroConf:
         unknown: dict[str, Any] = {}
         with silence():
             found = self._try(family, unknown)
-            while isinstance(found, Exception):
+            while isinstance(found, BaseException):
                 missing = _RUNTIME_PARAMETER.search(str(found))
                 is_of_run = missing is not None and family in _OF_RUNS
                 if missing is None or not is_of_run or not _add(unknown, missing["name"]):
                     raise LoadError(self._problems(family, found)) from found
                 found = self._try(family, unknown)
+            not_mappings = self._not_mappings(family)
+        if not_mappings:
+            raise LoadError(not_mappings)
         return found
 
-    def _try(self, family: str, unknown: Mapping[str, Any]) -> dict[str, Any] | Exception:
-        """Return what Kedro's loader gives, or what it raises: the resolvers may raise anything."""
+    def _try(self, family: str, unknown: Mapping[str, Any]) -> dict[str, Any] | BaseException:
+        """Return what Kedro's loader gives, or what it raises: the resolvers may raise anything.
+
+        Raises:
+            LoadError: there is no loader.
+        """
         from kedro.config import MissingConfigException
 
         try:
-            return dict(self._loader(family, unknown)[family])
+            loader = self._loader(family, unknown)
+        except (Exception, SystemExit) as error:
+            own = [problem for file in self.files("globals") for problem in file.problems]
+            raise LoadError(own or [self.project.failure_of_loader(error)]) from error
+        try:
+            return dict(loader[family])
         except MissingConfigException:
             return {}
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             is_unknown = isinstance(error, KeyError) and "No config patterns" in str(error)
             return {} if is_unknown else error
 
@@ -179,31 +207,78 @@ class KedroConf:
             **settings.CONFIG_LOADER_ARGS,
         )
 
-    def _problems(self, family: str, error: Exception) -> list[Problem]:
+    def _not_mappings(self, family: str) -> list[Problem]:
+        """Return what is wrong with files that hold something else than entries by name."""
+        return [
+            Problem(
+                "wrong-type",
+                f"the file is {kind_of(file.raw.data)}, not a mapping of names to values",
+                file.raw.origin(),
+            )
+            for file in self.files(family)
+            if file.raw is not None and not isinstance(file.raw.data, (dict, type(None)))
+        ]
+
+    def _problems(self, family: str, error: BaseException) -> list[Problem]:
         """Return what is wrong with the files of a family that Kedro cannot read."""
         files = (*self.files(family), *self.files("globals"))
         own = [problem for file in files for problem in file.problems]
+        own += [*self._not_mappings(family), *self._not_mappings("globals")]
         if own:
             return own
         problems = Problems()
-        first = str(error).partition("\n")[0].rstrip(".")
+        first = str(error).partition("\n")[0].strip().rstrip(".:") or type(error).__name__
         for pair in _DUPLICATES.finditer(str(error)):
             one, other = sorted(self._shown(Path(pair[name])) for name in ("one", "other"))
             keys = pair["keys"]
             place = Origin(EntryPlace(self, family, keys.partition(",")[0]))
             message = f"{one} and {other} both have '{keys}'"
-            problems.error("duplicate-key", message, place, fix="keep one of them", at_key=True)
+            ours = next((each for each in (one, other) if Path(each).name == OVERLAY), None)
+            fix = "keep one of them" if ours is None else _REMAKE.format(ours)
+            problems.error("duplicate-key", message, place, fix=fix, at_key=True)
         if problems.found:
             return problems.found
+        at: Place = next(iter(self.project.lines_of(error)[::-1]), None)
         name, *path = _path_of(getattr(error, "full_key", None)) or ("",)
-        at = Origin(EntryPlace(self, family, str(name)), tuple(path))
-        fix = None
-        if "${env:" in self._text_of(family):
-            fix = "Kedro knows no ${env:...}: write what needs it into dagforge.yml"
-        return [Problem("kedro-conf", f"Kedro cannot read the {family} files: {first}", at, fix)]
+        if name or at is None:
+            at = self._place_of_value((str(name), *path), family, first)
+        if not name:
+            at = next((file.places.origin() for file in files if file.refused_by_kedro()), at)
+        message = f"Kedro cannot read the {family} files: {first}"
+        return [Problem("kedro-conf", message, at, self._fix_of(first))]
 
-    def _text_of(self, family: str) -> str:
-        return "".join(file.source.decode(errors="replace") for file in self.files(family))
+    def _place_of_value(self, path: KeyPath, family: str, message: str) -> Origin:
+        """Return where a value stands that cannot be resolved: Kedro resolves base by itself."""
+        words = re.findall(r"'([^']+)'|interpolation type (\S+)", message)
+        told = [word for pair in words for word in pair if word]
+        for file in self.files(family):
+            text = file.text_at(path)
+            if any(word in text for word in told):
+                return Origin(file.places, path)
+        return Origin(EntryPlace(self, family, str(path[0])), path[1:])
+
+    def _fix_of(self, message: str) -> str | None:
+        """Return what to do about something that Kedro says."""
+        resolver, absent = _NO_RESOLVER.search(message), _NO_GLOBAL.search(message)
+        if resolver is not None and resolver["name"] == "env":
+            return "Kedro knows no ${env:...}: write what needs it into dagforge.yml"
+        if resolver is not None and resolver["name"] == "oc.env":
+            return (
+                "Kedro takes ${oc.env:...} in credentials alone: write what needs it into "
+                "dagforge.yml, as ${env:...}"
+            )
+        if resolver is not None:
+            return (
+                f"register '{resolver['name']}' in settings.py, among the custom_resolvers of "
+                "CONFIG_LOADER_ARGS"
+            )
+        if absent is not None:
+            files = [file.raw.data for file in self.files("globals") if file.raw is not None]
+            known = {name for data in files if isinstance(data, dict) for name in data}
+            near = suggest(absent["name"], known)
+            where = self._shown(self.folder / self.layers[0] / "globals.yml")
+            return f"did you mean '{near}'?" if near else f"define it in {where}"
+        return None
 
     # --- the files
 
@@ -246,6 +321,21 @@ class _File:
     raw: Document | None
     problems: tuple[Problem, ...]
 
+    @cached_property
+    def places(self) -> Document:
+        """The file to look for places in, also where only Kedro can read it."""
+        return self.raw or Document(self.shown, self.source.removeprefix(BOM_UTF8), None)
+
+    def refused_by_kedro(self) -> bool:
+        """Say whether OmegaConf alone refuses the file."""
+        from omegaconf import OmegaConf
+
+        try:
+            OmegaConf.load(io.StringIO(self.source.decode("utf-8", errors="replace")))
+        except Exception:
+            return True
+        return False
+
     @staticmethod
     def read(path: Path, shown: str, layer: str) -> _File:
         try:
@@ -255,7 +345,10 @@ class _File:
             message = f"cannot be read: {error.strerror}"
             return _File(shown, layer, b"", None, (_at_file("unreadable", message, shown),))
         except LoadError as error:
-            return _File(shown, layer, source, None, error.problems)
+            problems = error.problems
+            if source.startswith(OVERLAY_MARK.encode()):
+                problems = tuple(replace(each, fix=_REMAKE.format(shown)) for each in problems)
+            return _File(shown, layer, source, None, problems)
 
     @staticmethod
     def missing(shown: str) -> _File:
@@ -267,15 +360,21 @@ class _File:
         pattern = rf"(?m)^[\"']?{re.escape(name)}[\"']?\s*:"
         return re.search(pattern, self.source.decode(errors="replace")) is not None
 
+    def text_at(self, path: KeyPath) -> str:
+        """Return the text at a path; empty where there is none, or only Kedro can read the file."""
+        value: Any = self.raw.data if self.raw is not None else None
+        with contextlib.suppress(LookupError, TypeError):
+            for part in path:
+                value = value[part]
+        return value if isinstance(value, str) else ""
+
     def entry(self, name: str) -> Any:
         """Return an entry as the file has it; None where only Kedro can read the file."""
         return self.raw.data[name] if self.raw is not None else None
 
     def document(self, data: Any) -> Document:
         """Return the file with values that were resolved; their places are those of the text."""
-        if self.raw is None:
-            return Document(self.shown, b"", data)
-        return Document(self.shown, self.raw.source, data)
+        return Document(self.shown, self.places.source, data)
 
 
 def overlay_names(folder: Path) -> list[str]:
@@ -300,7 +399,7 @@ def _at_file(code: str, message: str, file: str) -> Problem:
     return Problem(code, message, SourceLocation(file))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryPlace:
     """Where an entry of the configuration comes from; a `Locator`, looked up when asked for."""
 
@@ -316,9 +415,9 @@ class EntryPlace:
     def locate(self, path: KeyPath, *, key: bool = False) -> SourceLocation:
         """Return where the entry, or the value at a path in it, stands."""
         file = self.conf.file_of(self.family, self.name)
-        if file.raw is None:
+        if not file.source:
             return SourceLocation(file.shown)
-        return file.raw.locate((self.name, *path), key=key)
+        return file.places.locate((self.name, *path), key=key)
 
 
 def _shares(value: Any, holders: list[tuple[int, Any]]) -> dict[int, Any]:
@@ -365,8 +464,10 @@ def _plain(value: Any, at: Origin, problems: Problems) -> Any:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                message = f"the key {key!r} is {kind_of(key)}, not text"
-                problems.error("key-type", message, at, fix=f'quote it: "{key}"')
+                written = _as_written(key, at)
+                message = f"the key {written} is {kind_of(key)}, not text"
+                fix = f'quote it: "{written}"'
+                problems.error("key-type", message, at / written, fix=fix, at_key=True)
         return {str(key): _plain(inner, at / str(key), problems) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner, at / number, problems) for number, inner in enumerate(value)]
@@ -375,6 +476,13 @@ def _plain(value: Any, at: Origin, problems: Problems) -> Any:
     message = f"a resolver gives a {type(value).__name__}, which is no setting"
     problems.error("kedro-conf", message, at)
     return None
+
+
+def _as_written(key: Any, at: Origin) -> str:
+    """Return a key that is no text as it stands in the mapping at `at`: `on` for True."""
+    around = at.location(key=True)
+    found = (word for word in sorted(PLAIN_WORDS) if (at / word).location(key=True) != around)
+    return next((word for word in found if read_11(word) is key), str(key))
 
 
 def _matches(pattern: str, path: str) -> bool:

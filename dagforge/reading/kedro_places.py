@@ -13,7 +13,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -21,6 +20,7 @@ from typing import Any
 
 from dagforge.errors import Path as KeyPath
 from dagforge.errors import SourceLocation
+from dagforge.frozen import frozen
 
 _PLACE = "_dagforge_place"
 Line = tuple[str, int]
@@ -83,7 +83,7 @@ def place_of(made: Any) -> Line | None:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallPlace:
     """The call that makes a node or a pipeline; a `Locator` of its parts.
 
@@ -185,7 +185,7 @@ def _is_node(call: ast.Call) -> bool:
     return name in ("node", "Node")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Source:
     """A file of the user's, and the calls in it."""
 

@@ -47,12 +47,14 @@ class KedroFacts:
         source: folder of the package, relative to the project's.
         version: of the Kedro that the project was made with.
         table: where these keys are.
+        keys: all that are there, those for Kedro alone too.
     """
 
     package: str
     source: Path
     version: str
     table: Origin
+    keys: tuple[str, ...] = ()
 
 
 @frozen
@@ -108,10 +110,10 @@ _TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
 
 def holds_project(folder: Path) -> bool:
     """Say whether a folder is that of a project."""
-    if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-        return True
     pyproject = folder / "pyproject.toml"
     try:
+        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
+            return True
         return pyproject.is_file() and _TABLES.search(pyproject.read_bytes()) is not None
     except OSError:
         return False
@@ -191,7 +193,7 @@ def _read_kedro(pyproject: TomlDocument) -> KedroFacts | None:
             problems.error("kedro-project", f"[tool.kedro] has no '{key}'", table)
     problems.raise_errors(LoadError)
     package, source, version = (good[key] for key in _KEDRO_KEYS)
-    return KedroFacts(package, Path(source), version, table)
+    return KedroFacts(package, Path(source), version, table, tuple(facts))
 
 
 def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origin) -> Project:

@@ -63,7 +63,7 @@ def read_plain(text: str) -> Scalar:
     Raises:
         NotPlain: they differ, or Python cannot hold the number.
     """
-    old, new = _read_11(text), _read_12(text)
+    old, new = read_11(text), _read_12(text)
     if type(old) is not type(new) or repr(old) != repr(new):
         raise NotPlain(
             "quote-it",
@@ -75,7 +75,8 @@ def read_plain(text: str) -> Scalar:
     return new
 
 
-def _read_11(text: str) -> Scalar:
+def read_11(text: str) -> Scalar:
+    """Return what YAML 1.1, and so Kedro, reads in an unquoted scalar."""
     if text in _WORDS_11:
         return _WORDS_11[text]
     if text in ("=", "<<"):

@@ -25,6 +25,7 @@ from dagforge.errors import DagForgeError, Problem
 from dagforge.frontends import registry
 from dagforge.frontends.failures import fix_of_import
 from dagforge.frontends.hamilton.nodes import EXTRA_OUTPUTS
+from dagforge.frozen import frozen
 from dagforge.ir import Dataset, Node, Pipeline, Work, is_parameter
 from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError, StoreError
 from dagforge.runtime.files import Files
@@ -62,7 +63,7 @@ from dagforge.user_code import Failure, UserError, make_importable, type_name
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskRun:
     """What a task is to do.
 

@@ -21,10 +21,10 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dagforge.frozen import frozen
 from dagforge.runtime.errors import StoreError
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ _WHOLE_UPLOADS = frozenset(
 _CONNECTION = re.compile(r"^(?P<scheme>s3a?|gc?s)://(?P<connection>[^/@]+)@(?P<rest>.*)$")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stat:
     """What a file system says of a file: what changes when its content does.
 

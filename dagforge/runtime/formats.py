@@ -20,12 +20,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dagforge.errors import did_you_mean
+from dagforge.frozen import frozen
 from dagforge.runtime.errors import RunError, StoreError
 from dagforge.runtime.files import reason_of
 from dagforge.user_code import type_name
@@ -38,7 +39,7 @@ _DEEPEST = 200
 _SAMPLE_ROWS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Format:
     """A way to write values of some types.
 
@@ -61,7 +62,7 @@ class Format:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ref:
     """A value that its node wrote itself, such as a Spark table: only the place is handed over.
 

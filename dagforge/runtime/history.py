@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dagforge.errors import did_you_mean
+from dagforge.frozen import frozen
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import STRUCTURES, TASKS, RunPlace, slug
@@ -15,7 +15,7 @@ from dagforge.runtime.records import FAILED, RUNNING, SUCCESS, TaskRecord
 from dagforge.runtime.store import POINTER, DatasetRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """A run as its records tell it.
 

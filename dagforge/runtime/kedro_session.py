@@ -10,10 +10,10 @@ import contextlib
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dagforge.frozen import frozen
 from dagforge.ir import Node, Work
 from dagforge.planning.kedro_run import RUN_PARAMETER
 from dagforge.planning.variables import CONTRACT, RUN_ID, STRUCTURE, TASK
@@ -26,7 +26,7 @@ from dagforge.user_code import failure_of
 _STORE = "DAGFORGE_STORE_URL"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KedroRun:
     """What a task is to do.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dagforge.errors import Problem, UsageError
+from dagforge.frozen import frozen
 from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
@@ -32,7 +33,7 @@ Tell = Callable[[str, str], None]
 """Takes a task_id and a line of its output, or what became of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalRun:
     """How a plan is run here.
 

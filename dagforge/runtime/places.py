@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+
+from dagforge.frozen import frozen
 
 BASE_ENV = "base"
 TASKS = "_tasks"
@@ -36,7 +37,7 @@ def slug(text: str, limit: int = 80) -> str:
     return safe
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunPlace:
     """One run of one DAG.
 
@@ -59,6 +60,15 @@ class RunPlace:
     def path(self) -> str:
         """Folder of the run, below the store's base."""
         return f"{self.dag_path}/{slug(self.run_id)}"
+
+    @property
+    def catalog_path(self) -> str:
+        """Folder of what Kedro's catalog keeps of the run, below the store's base.
+
+        An overlay of the catalog names it with the orchestrator's run id as it is
+        (`planning/kedro_run.py`), not as one part of a path.
+        """
+        return f"{self.project}/{self.env or BASE_ENV}/{self.dag_id}/r-{self.run_id}"
 
     def dataset(self, name: str) -> str:
         """Return the folder of a dataset, below the store's base."""

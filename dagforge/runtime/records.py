@@ -6,9 +6,10 @@ import datetime
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from typing import Any
 
+from dagforge.frozen import frozen
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.store import SCHEMA, DatasetRecord
@@ -16,7 +17,7 @@ from dagforge.runtime.store import SCHEMA, DatasetRecord
 RUNNING, SUCCESS, FAILED = "running", "success", "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckResult:
     """A check of a run: passed or not, and how much that matters."""
 
@@ -26,7 +27,7 @@ class CheckResult:
     value: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskRecord:
     """One attempt of one task.
 

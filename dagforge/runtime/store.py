@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from dagforge.frozen import frozen
 from dagforge.runtime.errors import IncompleteError, RunError, StoreError
 from dagforge.runtime.files import Files, checksum
 from dagforge.runtime.formats import (
@@ -47,7 +48,7 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DatasetRecord:
     """What is known of a dataset in a run.
 

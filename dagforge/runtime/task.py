@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dagforge.conf import read_conf, read_project
 from dagforge.errors import DagForgeError, Problems, UsageError, did_you_mean
 from dagforge.frontends import load
 from dagforge.frontends.parameters import check_given, merged, parameters_of
+from dagforge.frozen import frozen
 from dagforge.ir import Node, Pipeline
 from dagforge.planning.contract import contract, must_stop
 from dagforge.planning.handover import is_kedro
@@ -20,12 +21,11 @@ from dagforge.reading.kedro_project import speak
 from dagforge.runtime.errors import RunError, image_differs
 from dagforge.runtime.execute import Say, TaskRun, execute, store_url_of
 from dagforge.runtime.files import Files
-from dagforge.runtime.kedro_session import KedroRun, run_with_kedro
 from dagforge.runtime.places import RunPlace
 from dagforge.runtime.records import TaskRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskRequest:
     """What a task's command says.
 
@@ -77,6 +77,8 @@ def run_task(request: TaskRequest, say: Say) -> TaskRecord | None:
     if request.structure is not None:
         _keep_structure(Files(store_url), place, request)
     if conf.kedro is not None and is_kedro(nodes[0]):
+        from dagforge.runtime.kedro_session import KedroRun, run_with_kedro
+
         for warning in warnings:
             say(f"warning: {warning}")
         return run_with_kedro(

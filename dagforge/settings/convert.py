@@ -340,16 +340,35 @@ def _checked_date(setting: Setting, parts: tuple[int, ...], zone: str, report: R
         message = f"'{setting.name}' is no date: {says}"
         report((), "wrong-value", message, "write 2024-01-31")
         return None
+    if parts[0] in (datetime.MINYEAR, datetime.MAXYEAR) and not _has_moment(parts, zone):
+        message = f"'{setting.name}' is not within the years 1 to 9999 in UTC"
+        report((), "wrong-value", message, "write 2024-01-31")
+        return None
     while len(parts) > 3 and parts[-1] == 0:
         parts = parts[:-1]
     return Date(parts, zone)
+
+
+def _has_moment(parts: tuple[int, ...], zone: str) -> bool:
+    """Say whether a time of a zone is a moment that Airflow can hold, which it does in UTC."""
+    if not check_timezone(zone):
+        return True
+    from zoneinfo import ZoneInfo
+
+    try:
+        _moment(parts).replace(tzinfo=ZoneInfo(zone)).astimezone(datetime.timezone.utc)
+    except OverflowError:
+        return False
+    return True
 
 
 def _schedule(setting: Setting, value: Any, context: Context, report: Report) -> Any:
     if value is None:
         return None
     if isinstance(value, list):
-        return [_object_or_plain(inner, (str(i),), report) for i, inner in enumerate(value)]
+        if not value:
+            report((), "bad-schedule", "an empty list is no schedule", _schedule_fix(""))
+        return [_scheduling_object(inner, (str(i),), report) for i, inner in enumerate(value)]
     if isinstance(value, dict):
         report(
             (),
@@ -369,7 +388,8 @@ def _schedule(setting: Setting, value: Any, context: Context, report: Report) ->
     if text.startswith("@"):
         if text not in PRESETS:
             message = f"there is no schedule '{text}'"
-            report((), "bad-schedule", message, did_you_mean(text, [*PRESETS, *named]))
+            near = did_you_mean(text, [*PRESETS, *named])
+            report((), "bad-schedule", message, near or _SCHEDULE_FIX)
             return None
         return Cron(PRESETS[text], context.timezone, context.cron_meaning)
     length = parse_duration(text)
@@ -401,7 +421,21 @@ def _schedule_fix(text: str) -> str:
         return near
     if len(text.split()) in (6, 7):
         return "a cron has five fields: minute hour day month weekday (no seconds, no year)"
-    return 'write a cron such as "0 6 * * *", a preset such as "@daily", or a duration such as 6h'
+    return _SCHEDULE_FIX
+
+
+_SCHEDULE_FIX = (
+    'write a cron such as "0 6 * * *", a preset such as "@daily", or a duration such as 6h'
+)
+
+
+def _scheduling_object(value: Any, path: tuple[str, ...], report: Report) -> Any:
+    """Return an object of a list of schedules, which is for assets: it holds no second cron."""
+    if is_object(value):
+        return _object(value, path, report)
+    message = f"a list of schedules holds objects such as assets, not {describe(value)}"
+    report(path, "bad-schedule", message, "write one schedule without the list")
+    return None
 
 
 def _cron(text: str, context: Context, report: Report) -> Any:
@@ -411,6 +445,12 @@ def _cron(text: str, context: Context, report: Report) -> Any:
     if any(re.search(r"(?<![A-Za-z])[RHrh](?![A-Za-z])", part) for part in fields):
         message = f"the cron '{text}' has a random field"
         report((), "bad-schedule", message, "choose the minute or hour: Airflow would choose anew")
+        return None
+    lacks = context.target.facts.get("cron_days_lack", ())
+    if any(sign in fields[2].upper() for sign in lacks):
+        name = context.target.orchestrator.capitalize()
+        message = f"{name} cannot read the day '{fields[2]}' of the cron '{text}'"
+        report((), "cannot-express", message, "write the day as a number")
         return None
     try:
         # A fixed moment: what is right must not depend on the day it is checked.
@@ -455,9 +495,32 @@ def _timezone(setting: Setting, value: Any, context: Context, report: Report) ->
         from zoneinfo import available_timezones
 
         known = [name for name in available_timezones() if not name.startswith(_NOT_ZONES)]
-        fix = did_you_mean(value, known) or "write an IANA name such as Europe/Warsaw"
+        fix = _timezone_fix(value, known)
         report((), "wrong-value", f"'{setting.name}': there is no time zone '{value}'", fix)
     return value
+
+
+def _timezone_fix(text: str, known: Sequence[str]) -> str:
+    """Return what to write for a name that is no time zone.
+
+    A short name is no misspelt one: CEST resembles EST, and UTC+2 resembles UTC.
+    """
+    offset = re.fullmatch(r"(?:UTC|GMT)?([+-])0?(\d{1,2})(?::?00)?", text.strip(), re.IGNORECASE)
+    if offset and 1 <= int(offset[2]) <= 12:
+        # The names of Etc say how far Greenwich is ahead, and so the other sign.
+        zone = f"Etc/GMT{'+' if offset[1] == '-' else '-'}{int(offset[2])}"
+        return f"write {zone}, whose sign is the other way round, or a place such as Europe/Warsaw"
+    word = text.strip().replace(" ", "_").casefold()
+    names = [name for name in known if name.casefold() == word]
+    places = names or sorted(name for name in known if _place(name) == word)
+    near = f"did you mean '{places[0]}'?" if places else None
+    if near is None and "/" in text:
+        near = did_you_mean(text, known)
+    return near or "write an IANA name such as Europe/Warsaw"
+
+
+def _place(zone: str) -> str:
+    return zone.rpartition("/")[2].casefold()
 
 
 # --- objects
@@ -564,10 +627,51 @@ def _params(setting: Setting, value: Any, context: Context, report: Report) -> A
     for name, entry in value.items():
         described = isinstance(entry, dict) and "default" in entry and not is_object(entry)
         if described and "Param" in context.target.imports:
+            _check_json_schema(entry, (name,), report)
             params[name] = Instance("Param", _object_or_plain(entry, (name,), report))
         else:
             params[name] = _object_or_plain(entry, (name,), report)
     return params
+
+
+def json_schema(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema in a run parameter, which Airflow holds its values against."""
+    return {key: value for key, value in entry.items() if key not in ("default", "description")}
+
+
+def _check_json_schema(entry: Mapping[str, Any], path: tuple[str, ...], report: Report) -> None:
+    """Report what is no JSON Schema in a run parameter: Airflow then loads no part of the DAG."""
+    schema = json_schema(entry)
+    types = schema.get("type")
+    for index, name in enumerate(types if isinstance(types, list) else [types]):
+        if isinstance(name, str) and name not in _JSON_TYPES:
+            near = _PYTHON_TYPES.get(name.casefold())
+            fix = f"did you mean '{near}'?" if near else did_you_mean(name, _JSON_TYPES)
+            part = (str(index),) if isinstance(types, list) else ()
+            message = f"JSON Schema has no type '{_shown(name)}'"
+            report((*path, "type", *part), "wrong-value", message, fix)
+            return
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.meta.validate(schema)
+    except jsonschema_rs.ValidationError as error:
+        inner = tuple(str(part) for part in error.instance_path)
+        message = f"the parameter '{path[0]}' is no JSON Schema: {error.message}"
+        report((*path, *inner), "wrong-value", message, None)
+
+
+_JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+_PYTHON_TYPES = {
+    "str": "string",
+    "text": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "dict": "object",
+    "list": "array",
+    "none": "null",
+}
 
 
 # --- Kubernetes

@@ -117,6 +117,18 @@ def test_the_overlay_is_part_of_what_is_generated(tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
 
 
+def test_the_overlay_stands_or_falls_with_the_dags(tmp_path: Path) -> None:
+    root = write_kedro_project(tmp_path, IN_MEMORY)
+    # Known to fail only when it is tried, also for root.
+    failed = run_kedro(root, "create", "--fix-borders", "-o", "/proc/dags")
+    assert (failed.code, (root / OVERLAY).exists()) == (1, False), failed.err
+    stale = run_kedro(root, "create", "--fix-borders", "--check")
+    assert stale.code == 3
+    assert f"{OVERLAY}: error" in stale.err
+    assert "dags/shop.py: error" in stale.err
+    assert f"+++ b/{OVERLAY}" in stale.out
+
+
 def test_a_file_of_the_users_own_stays(tmp_path: Path) -> None:
     files = {**IN_MEMORY, OVERLAY: "mine: {type: MemoryDataset}\n"}
     root = write_kedro_project(tmp_path, files)

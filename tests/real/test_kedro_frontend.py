@@ -43,6 +43,13 @@ def test_registered_pipelines_are_compiled(tmp_path: Path, environment: str) -> 
     assert "table" not in datasets
 
 
+def test_the_lock_of_an_editor_is_no_module(tmp_path: Path) -> None:
+    root = write_kedro_project(tmp_path)
+    (root / "src/shop/.#nodes.py").symlink_to("me@here.1234")
+    ran = run_kedro(root, "list")
+    assert (ran.code, ran.err) == (0, "")
+
+
 @pytest.mark.parametrize("environment", VERSIONS)
 @pytest.mark.parametrize("target", ["airflow", "airflow-k8s", "airflow-gke", "prefect"])
 def test_every_target(tmp_path: Path, environment: str, target: str) -> None:

@@ -118,6 +118,11 @@ def test_gc_keeps_the_newest(tmp_path: Path) -> None:
     write_files(tmp_path, {})
     for name in ("a", "b", "c"):
         assert dagforge(tmp_path, "run", "sums", "--run-id", name).returncode == 0
+    [runs] = (tmp_path / ".dagforge" / "store").glob("*/base/*")
+    for name in ("a", "c"):
+        # As an overlay of Kedro's catalog names it.
+        (runs / f"r-{name}").mkdir()
+        (runs / f"r-{name}" / "kept.pkl").touch()
     assert told(tmp_path, "gc", "sums", "--keep", "1", "--dry-run").split() == [
         "would", "remove", "a", "would", "remove", "b",
     ]  # fmt: skip
@@ -125,6 +130,7 @@ def test_gc_keeps_the_newest(tmp_path: Path) -> None:
     found = json.loads(told(tmp_path, "list", "sums", "--format", "json"))
     assert [run["run_id"] for run in found] == ["c"]
     assert "structure_hash" in found[0]
+    assert sorted(path.name for path in runs.iterdir()) == ["_structures", "c", "r-c"]
 
 
 def test_checks_and_metrics_are_told(tmp_path: Path) -> None:

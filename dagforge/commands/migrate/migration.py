@@ -81,7 +81,8 @@ def migrate(request: Request, dags: Path | None) -> Migration:
         of_tasks = settings_for_tasks(pair, old)
         keep += [Setting(pair.pipeline, name, of_tasks[name], _WHY[name]) for name in of_tasks]
         keep += values
-    proposal, kept = settle(keep, found, eased, source, request)
+    paired = [pair.pipeline for pair in pairs]
+    proposal, kept = settle(keep, found, eased, source, request, paired)
     notes += [*proposal.notes, *_mended(kept, found)]
     rows = tuple(rows_of(pair, old, proposal.kept) for pair, old in zip(pairs, olds, strict=True))
     for each in rows:

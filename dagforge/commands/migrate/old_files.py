@@ -16,6 +16,8 @@ from dagforge.planning.names import slug
 
 FOLDERS = ("airflow_dags", "dags")
 """kedro-airflow's own folder, and what most projects call theirs."""
+_ENDING = "_dag"
+"""How kedro-airflow's files end, before the suffix."""
 # A header stands at the top of a file.
 _TOP = 4000
 
@@ -49,7 +51,8 @@ def read_old_files(root: Path, project: Project, *, dags: Path | None, env: str 
                 others += 1
         if files or notes or dags is not None:
             own = _of_project(files, {slug(project.name), slug(project.package)}, notes)
-            chosen, made_for = _of_env(own, env or project.env, notes)
+            conf = root / project.conf
+            chosen, made_for = _of_env(own, env or project.env, conf, notes)
             shown = shown_path(folder, root)
             return OldSetup(shown, chosen, made_for, tuple(notes), others)
     return OldSetup(None, (), None)
@@ -60,7 +63,7 @@ def pipeline_of(file: DagFile, names: tuple[str, ...], package: str | None) -> s
     said = file.facts.get("pipeline_name")
     if said is not None:
         return html.unescape(said)
-    stem = Path(file.file).stem.removesuffix("_dag")
+    stem = Path(file.file).stem.removesuffix(_ENDING)
     package = file.facts.get("package_name", package)
     env = file.facts.get("env")
     for start in (f"{package}_{env}", f"{package}"):
@@ -96,10 +99,14 @@ def _read(path: Path, root: Path, notes: list[Note]) -> DagFile | None:
         return None
     if read_manifest(source[:_TOP].decode("utf-8", "replace")) is not None:
         return None
+    if not source.strip() and path.stem.endswith(_ENDING):
+        message = "this file is empty: Airflow finds no DAG in it"
+        notes.append(Note("was wrong", "file", message, SourceLocation(shown)))
+        return None
     try:
         return read_dag_file(source, shown)
     except NotRead as error:
-        if b"kedro" in source.lower():
+        if b"kedro" in source.lower() or path.stem.endswith(_ENDING):
             notes.append(_broken(error))
         return None
 
@@ -132,7 +139,7 @@ def _of_project(files: list[DagFile], names: set[str], notes: list[Note]) -> lis
 
 
 def _of_env(
-    files: list[DagFile], asked: str | None, notes: list[Note]
+    files: list[DagFile], asked: str | None, conf: Path, notes: list[Note]
 ) -> tuple[tuple[DagFile, ...], str | None]:
     """Return the files of one environment, with a note on the others, and which it is."""
     made_for = sorted({file.facts["env"] for file in files if "env" in file.facts})
@@ -141,17 +148,20 @@ def _of_env(
     else:
         wanted = asked
     chosen = [file for file in files if file.facts.get("env", wanted) == wanted]
-    notes += _of_other_envs(file for file in files if file not in chosen)
+    notes += _of_other_envs((file for file in files if file not in chosen), conf)
     return tuple(chosen), wanted if wanted in made_for else None
 
 
-def _of_other_envs(files: Iterator[DagFile]) -> Iterator[Note]:
+def _of_other_envs(files: Iterator[DagFile], conf: Path) -> Iterator[Note]:
     for file in files:
         env = file.facts["env"]
+        # kedro-airflow says `local` where nobody named one, and git holds no such folder.
+        unnamed = env == DEFAULT_ENV and not (conf / env).is_dir()
+        command = "dagforge migrate" + ("" if unnamed else f" -e {env}")
         yield Note(
             "not known",
             "env",
             f"this file was made for the environment '{env}' and is not looked at now; "
-            f"`dagforge migrate -e {env}` does that",
+            f"`{command}` does that",
             SourceLocation(file.file),
         )

@@ -131,6 +131,10 @@ def pair_up(
             notes.append(Note("changes", "file", message, file.dags[0].at))
         else:
             old = file.dags[0]
+            notes += (
+                Note("not known", "file", f"{_one_more(each)}, which is not compared", each.at)
+                for each in file.dags[1:]
+            )
             claims[pipeline] = Claim(pipeline, old.dag_id, file.file)
             if pipeline in stages_of and pipeline in new:
                 pairs[pipeline] = Pair(file, old, stages_of[pipeline], new[pipeline])
@@ -139,6 +143,11 @@ def pair_up(
                 notes.append(Note("not known", "file", message, old.at))
     found_pairs = [pairs[name] for name in names if name in pairs]
     return found_pairs, [claims[name] for name in names if name in claims], notes
+
+
+def _one_more(dag: OldDag) -> str:
+    name = f" '{dag.dag_id}'" if dag.dag_id else ""
+    return f"this is one more DAG{name} of the file"
 
 
 def escaping_notes(files: Iterable[DagFile]) -> Iterator[Note]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,10 @@ def settings_for_dag_ids(owner_of: Mapping[str, Claim], new: Mapping[str, NewDag
 
 
 def place(
-    keep: Sequence[Setting], settings_of: Mapping[str, Settings], pipelines: Sequence[str]
+    keep: Sequence[Setting],
+    settings_of: Mapping[str, Settings],
+    pipelines: Sequence[str],
+    paired: Collection[str] = (),
 ) -> list[Setting]:
     """Return settings under the section where they win: `default` where all pipelines share them.
 
@@ -61,13 +64,14 @@ def place(
         keep: each with its pipeline as section.
         settings_of: what holds now, of the pipelines that compile.
         pipelines: all of the project.
+        paired: those with an old DAG.
     """
     placed: list[Setting] = []
     for setting in keep:
         alike = [each for each in keep if (each.name, each.value) == (setting.name, setting.value)]
         shared = {each.section for each in alike}
         # Ids in the style of kedro-airflow do no harm where there is no old DAG.
-        enough = shared if setting.name == "task_id_style" else set(pipelines)
+        enough = set(paired) if setting.name == "task_id_style" else set(pipelines)
         rivals = {each.section for each in keep if each.name == setting.name} - shared
         free = all(_owner(each, settings_of) is None for each in alike)
         everywhere = free and not rivals and shared >= enough and setting.name != "dag_id"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,12 @@ class _Trial:
 
 
 def settle(
-    keep: Sequence[Setting], found: Build, eased: Build, source: Source, request: Request
+    keep: Sequence[Setting],
+    found: Build,
+    eased: Build,
+    source: Source,
+    request: Request,
+    paired: Collection[str],
 ) -> tuple[Proposal, Build]:
     """Return the settings that keep things as they were, and what the project gives with them.
 
@@ -105,12 +110,13 @@ def settle(
         eased: the same, with what it takes to compile.
         source: the project's files.
         request: what is asked for, not eased.
+        paired: pipelines with an old DAG.
     """
     trial = _Trial(list(keep))
     settings_of = {each.pipeline.name: each.settings for each in eased.stages}
     known = {str(problem) for problem in (*found.problems, *eased.problems)}
     while True:
-        placed = place(trial.keep, settings_of, source.pipelines)
+        placed = place(trial.keep, settings_of, source.pipelines, paired)
         file, text, pasted = write_up(placed, source)
         built = found
         if pasted:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,10 +14,11 @@ from dagforge.errors import LoadError
 from dagforge.frontends.failures import no_module, problem_of
 from dagforge.frontends.hamilton.definition import DriverDefinition
 from dagforge.frontends.words import shown
+from dagforge.frozen import frozen
 from dagforge.user_code import UserError, import_project_module
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """A node of a driver, as Hamilton tells of it.
 

@@ -10,10 +10,10 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dagforge.errors import Origin, Problem, Problems
+from dagforge.errors import Origin, Problem, Problems, suggest
 from dagforge.frontends.catalog import is_persisted, parameter_names
 from dagforge.frontends.kedro.factories import Factory, factories_of, made_by
-from dagforge.frontends.words import shown, wrong_type
+from dagforge.frontends.words import check_keys, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset
 from dagforge.reading.kedro_conf import KedroConf
@@ -87,14 +87,13 @@ class KedroCatalog:
             inner = inner["dataset"]
         path = next((inner[key] for key in _PATHS if isinstance(inner.get(key), str)), None)
         kind, persisted = entry.get("type"), is_persisted(entry)
-        own = (entry.get("metadata") or {}).get("dagforge") or {}
         return Dataset(
             name=full,
             origin=self.conf.origin(_CATALOG, name),
             persisted=persisted,
             uri=path if persisted else None,
             format=str(kind) if persisted else None,
-            shared=bool(own.get("shared")),
+            shared=bool(_own_metadata(entry).get("shared")),
             versioned=bool(inner.get("versioned") or entry.get("versioned")),
         )
 
@@ -104,7 +103,7 @@ def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
     problems = Problems()
     parameters: frozenset[str] = _Anything()
     entries: Mapping[str, Any] = {}
-    unread: Container[str] = ()
+    unread: frozenset[str] = frozenset()
     with problems.kept():
         parameters = frozenset(parameter_names(_with_text_keys(conf.values("parameters"))))
     before = len(problems.found)
@@ -120,7 +119,9 @@ def read_kedro_catalog(conf: KedroConf) -> KedroCatalog:
         # Whatever else is said of a catalog that cannot be read would mislead.
         resolver, good, unread = None, {}, _Anything()
     elif len(good) < len(entries):
-        unread = entries.keys() - good.keys()
+        unread = frozenset(entries.keys() - good.keys())
+        if any("{" in name for name in unread):
+            unread = _Anything()
     factories = factories_of(resolver.list_patterns() if resolver is not None else (), good)
     return KedroCatalog(
         conf, tuple(problems.found), parameters, good, unread, resolver, factories, _used(conf)
@@ -135,11 +136,44 @@ class _Anything(frozenset[str]):
 
 
 def _is_entry(name: str, value: Any, conf: KedroConf, problems: Problems) -> bool:
+    """Say whether an entry is a mapping, and report what is wrong with it."""
+    what, at = f"the dataset {shown(str(name))}", conf.origin(_CATALOG, name)
+    fix = f"call it _{name}, if it is there to be used by others"
     if not isinstance(value, dict):
-        what, at = f"the dataset {shown(str(name))}", conf.origin(_CATALOG, name)
-        fix = f"call it _{name}, if it is there to be used by others"
         wrong_type(what, value, "a mapping", at, problems, fix)
-    return isinstance(value, dict)
+        return False
+    if "type" not in value:
+        near = suggest("type", map(str, value))
+        fix = f"write 'type' for '{near}'" if near else f"say of which class it is, or {fix}"
+        problems.error("missing-key", f"{what} has no 'type'", at, fix=fix, at_key=True)
+    elif not value["type"] or not isinstance(value["type"], (str, type)):
+        wrong_type(f"'type' of {what}", value["type"], "text", at / "type", problems)
+    if isinstance(value.get("filepath"), (bool, int, float)):
+        wrong_type(f"'filepath' of {what}", value["filepath"], "text", at / "filepath", problems)
+    if "dagforge" in _metadata(value):
+        _check_own(value["metadata"]["dagforge"], what, at / "metadata" / "dagforge", problems)
+    return True
+
+
+def _check_own(own: Any, what: str, at: Origin, problems: Problems) -> None:
+    """Report what is wrong with what an entry says to DagForge alone."""
+    if not isinstance(own, dict):
+        wrong_type(f"'metadata.dagforge' of {what}", own, "a mapping", at, problems)
+        return
+    check_keys(own, ("shared",), f"'metadata.dagforge' of {what}", at, problems)
+    if not isinstance(own.get("shared", False), bool):
+        wrong_type(f"'shared' of {what}", own["shared"], "true or false", at / "shared", problems)
+
+
+def _metadata(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the metadata of an entry, which to Kedro may be anything."""
+    found = entry.get("metadata")
+    return found if isinstance(found, dict) else {}
+
+
+def _own_metadata(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = _metadata(entry).get("dagforge")
+    return found if isinstance(found, dict) else {}
 
 
 def _resolver(entries: dict[str, Any], conf: KedroConf, problems: Problems) -> Any:

@@ -8,11 +8,12 @@ library that matches them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from dagforge.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Factory:
     """One pattern, such as `{layer}.{name}`, and the entry that it makes datasets of."""
 
