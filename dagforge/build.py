@@ -646,6 +646,8 @@ def _check_read(layers: Iterable[Layer], target: Target, reads: set[str], *, len
                 continue
             told.add(key)
             message = f"there is no setting '{name}', and no template reads such a variable"
+            if place is None:
+                message = f"{layer.label}: {message}"
             hint = target.facts.get("hints", {}).get(name)
             fix = hint or did_you_mean(name, target.canonical)
             problem = Problem(

@@ -731,5 +731,9 @@ def _check_types(layer: Layer, target: Target, problems: Problems) -> None:
     for path, code, message, fix in check_types(layer.data, target):
         if layer.origin is None:
             message = f"{layer.label}: {message}"
+            sign, _, quoted = (fix or "").partition("quote it: ")
+            if quoted and not sign:
+                # A shell takes away quotes that are not quoted themselves.
+                fix = f"quote it for YAML and for the shell: '{'.'.join(path)}={quoted}'"
         layer.lost.add(path[0])
         problems.error(code, message, layer.place(path), fix=fix, at_key=code == "unknown-setting")

@@ -181,6 +181,7 @@ def test_the_project_is_the_nearest_folder_with_one(
         (["a=true,b=null,c=,d=1.5"], {"a": True, "b": None, "c": None, "d": 1.5}),
         (["day=2024-01-31"], {"day": "2024-01-31"}),
         (["schedule=@daily"], {"schedule": "@daily"}),
+        (["a=# 5", "b=x # y", "c='x # y'"], {"a": "# 5", "b": "x # y", "c": "x # y"}),
         (["a=1,"], {"a": 1}),
         ([], {}),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
@@ -299,6 +300,9 @@ def _read_param(text: str) -> Any:
     from dagforge.conf import parse_yaml
 
     if text.startswith(("@", "*")) and ": " not in text:
+        return text
+    # Nobody comments a word of a command line: the rest of the value would be lost.
+    if not text.startswith(("'", '"', "[", "{")) and re.search(r"(?:^|\s)#", text):
         return text
     return parse_yaml(text.encode(), "--params").data
 

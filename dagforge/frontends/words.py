@@ -60,7 +60,20 @@ def wrong_type(
     """Report a value of the wrong type."""
     if fix is None and isinstance(value, (bool, int, float)) and "text" in expected:
         fix = "quote it"
+    if fix is None and isinstance(value, dict) and expected.startswith("text"):
+        fix = _without_blank(value)
     problems.error("wrong-type", f"{what} is {kind_of(value)}, not {expected}", at, fix=fix)
+
+
+def _without_blank(mapping: Mapping[str, Any]) -> str | None:
+    """Return the text that was meant where YAML made a mapping of it, as of `airflow: train`."""
+    if len(mapping) != 1:
+        return None
+    [(key, value)] = mapping.items()
+    if value is not None and not isinstance(value, (str, int, float)):
+        return None
+    text = f"{key}:{'NAME' if value is None else value}"
+    return f'write "{text}", without a blank after the colon' if len(text) <= 60 else None
 
 
 def check_keys(

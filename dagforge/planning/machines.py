@@ -28,6 +28,7 @@ _SUFFIXES = {
     **{suffix: Fraction(1, 1000**power) for power, suffix in enumerate(("m", "u", "n"), 1)},
 }
 GPU_RESOURCE = "nvidia.com/gpu"
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 def quantity(text: object) -> Fraction | None:
@@ -40,6 +41,16 @@ def quantity(text: object) -> Fraction | None:
     if exponent:
         value *= Fraction(10) ** int(exponent)
     return -value if sign == "-" else value
+
+
+def is_resource(name: str) -> bool:
+    """Say whether Kubernetes takes the name of a container's resource.
+
+    Its own are few; those of devices have a domain in front
+    (https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/).
+    """
+    domain, slash, _ = name.partition("/")
+    return name in RESOURCES or name.startswith("hugepages-") or bool(slash and "." in domain)
 
 
 @frozen

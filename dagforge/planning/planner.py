@@ -15,6 +15,7 @@ from dagforge.planning.machines import Machine
 from dagforge.resolve import Layer, Settings
 from dagforge.settings.convert import (
     Context,
+    Report,
     convert,
     native_cron_meaning,
 )
@@ -74,23 +75,33 @@ def dag_context(settings: Settings, target: Target, problems: Problems) -> Conte
         target, zone, data.get("cron_meaning") or native_cron_meaning(target), bare_numbers=False
     )
     if "timezone" in data:
-        report = _reporter(problems, settings, "timezone", settings.dag_layers)
+        report = reporter(problems, settings, "timezone", settings.dag_layers)
         convert(target.settings["timezone"], zone, context, report)
     return context
 
 
-def _reporter(problems: Problems, settings: Settings, name: str, layers: tuple[Layer, ...]) -> Any:
+def reporter(
+    problems: Problems, settings: Settings, name: str, layers: tuple[Layer, ...]
+) -> Report:
+    """Return what takes a problem with a part of a setting, and finds its place."""
+
     def report(path: tuple[str, ...], code: str, message: str, fix: str | None) -> None:
         found = settings.explain((name,), layers)
         at = settings.place((name, *path), layers)
         if at is None and found and found[0].layer in settings.top:
             message = f"{found[0].layer.label}: {message}"
-        problem = Problem(code, message, at, fix, at_key=code == "unknown-setting")
+        problem = Problem(
+            code, message, at, fix, at_key=code in ("unknown-setting", "bad-resource")
+        )
         # Tasks share most of their settings: what is wrong with one is said once.
         if problem not in problems.found:
             problems.extend([problem])
 
     return report
+
+
+# What is wrong with these is the name of the value.
+_AT_KEY = ("unknown-setting", "bad-resource")
 
 
 def task_context(planner: Planner, data: Mapping[str, Any]) -> Context:
@@ -112,7 +123,7 @@ def converted(
 ) -> Any:
     """Return a setting's typed value; a bare number counts in the orchestrator's files only."""
     settings = planner.settings
-    report = _reporter(planner.problems, settings, setting.name, layers)
+    report = reporter(planner.problems, settings, setting.name, layers)
     if setting.bare:
         found = settings.explain((setting.name,), layers)
         if found and found[0].layer.family == planner.target.settings_family:

@@ -14,7 +14,8 @@ from typing import Any
 from dagforge.ir import Node, Parameter, is_parameter
 from dagforge.planning.deployment import Parameter as FlowParameter
 from dagforge.planning.deployment import identifier, is_stored
-from dagforge.planning.planner import Planner
+from dagforge.planning.planner import Planner, reporter
+from dagforge.settings.schema import is_object
 from dagforge.target import Target
 from dagforge.values import Instance, RunValue
 
@@ -141,6 +142,30 @@ def check_required(planner: Planner, schedule: object) -> None:
                 parameter.origin,
                 fix=f"give it a default, or a value in parameters.yml: {parameter.name}: ...",
             )
+    if "Param" in planner.target.imports and isinstance(given, Mapping):
+        _check_defaults(planner, given)
+
+
+def _check_defaults(planner: Planner, given: Mapping[str, Any]) -> None:
+    """Refuse defaults that their own schema does not take: Airflow loads none with a schedule."""
+    name_of_setting, layers = parameters_setting(planner.target), planner.settings.dag_layers
+    report = reporter(planner.problems, planner.settings, name_of_setting, layers)
+    for name, entry in given.items():
+        if not isinstance(entry, Mapping) or "default" not in entry or is_object(entry):
+            continue
+        schema = {
+            key: value for key, value in entry.items() if key not in ("default", "description")
+        }
+        import jsonschema_rs
+
+        if not jsonschema_rs.meta.is_valid(schema):
+            continue
+        try:
+            jsonschema_rs.validate(schema, entry["default"])
+        except jsonschema_rs.ValidationError as error:
+            message = f"the default of '{name}' is not what its schema takes: {error.message}"
+            fix = "Airflow runs it by a schedule, which needs a default: write one that fits"
+            report((name, "default"), "wrong-value", message, fix)
 
 
 def parameters_setting(target: Target) -> str:

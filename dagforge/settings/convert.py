@@ -627,10 +627,51 @@ def _params(setting: Setting, value: Any, context: Context, report: Report) -> A
     for name, entry in value.items():
         described = isinstance(entry, dict) and "default" in entry and not is_object(entry)
         if described and "Param" in context.target.imports:
+            _check_json_schema(entry, (name,), report)
             params[name] = Instance("Param", _object_or_plain(entry, (name,), report))
         else:
             params[name] = _object_or_plain(entry, (name,), report)
     return params
+
+
+def json_schema(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema in a run parameter, which Airflow holds its values against."""
+    return {key: value for key, value in entry.items() if key not in ("default", "description")}
+
+
+def _check_json_schema(entry: Mapping[str, Any], path: tuple[str, ...], report: Report) -> None:
+    """Report what is no JSON Schema in a run parameter: Airflow then loads no part of the DAG."""
+    schema = json_schema(entry)
+    types = schema.get("type")
+    for index, name in enumerate(types if isinstance(types, list) else [types]):
+        if isinstance(name, str) and name not in _JSON_TYPES:
+            near = _PYTHON_TYPES.get(name.casefold())
+            fix = f"did you mean '{near}'?" if near else did_you_mean(name, _JSON_TYPES)
+            part = (str(index),) if isinstance(types, list) else ()
+            message = f"JSON Schema has no type '{_shown(name)}'"
+            report((*path, "type", *part), "wrong-value", message, fix)
+            return
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.meta.validate(schema)
+    except jsonschema_rs.ValidationError as error:
+        inner = tuple(str(part) for part in error.instance_path)
+        message = f"the parameter '{path[0]}' is no JSON Schema: {error.message}"
+        report((*path, *inner), "wrong-value", message, None)
+
+
+_JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
+_PYTHON_TYPES = {
+    "str": "string",
+    "text": "string",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "dict": "object",
+    "list": "array",
+    "none": "null",
+}
 
 
 # --- Kubernetes

@@ -180,7 +180,7 @@ def _findings(error: ValidationError, target: Target, value: Any) -> Iterator[Fi
                 (*path, key),
                 "unknown-setting",
                 f"'{name}' has no '{key}'",
-                did_you_mean(key, properties),
+                _MISPLACED.get((path[0], key)) or did_you_mean(key, properties),
             )
     elif rule == "required":
         yield path, "missing-setting", f"'{name}' needs '{kind.property}'", None
@@ -207,6 +207,11 @@ def _findings(error: ValidationError, target: Target, value: Any) -> Iterator[Fi
     else:
         yield path, "wrong-value", f"'{name}': {error.message}", None
 
+
+_MISPLACED = {
+    ("machines", "cpu"): "put it below requests or limits: requests: {cpu: ...}",
+    ("machines", "memory"): "put it below requests or limits: limits: {memory: ...}",
+}
 
 _PATTERN_FIXES = {
     r"\S": "say why",
