@@ -813,20 +813,23 @@ def _template_frames(
 def _unknown_name(
     error: _UnknownNameError, at: SourceLocation | None, seen: Mapping[str, Any]
 ) -> TemplateError:
-    owner, name = error.owner, error.name
+    owner, name, unset = error.owner, error.name, None
     if owner is missing:
         message = f"'{name}' is not defined"
         known = _visible_names(seen)
     elif isinstance(owner, Mapping):
-        message = f"there is no key {name!r} in this mapping"
+        what = getattr(owner, "called", None)
+        message = f"there is no key {name!r} in {f'`{what}`' if what else 'this mapping'}"
         known = [key for key in owner if isinstance(key, str)]
+        unset = f"set it under `{what}:` in the settings" if what else None
     elif isinstance(name, int):
         message = f"there is no item {name} in this {type(owner).__name__}"
         known = []
     else:
         message = f"a {type(owner).__name__} has no '{name}'"
         known = [key for key in dir(owner) if not key.startswith("_")]
-    fix = did_you_mean(str(name), known) or "check its spelling against the template's context"
+    near = did_you_mean(str(name), known)
+    fix = near or unset or "check its spelling against the template's context"
     return _error("template-undefined", message, at=at, fix=fix)
 
 
