@@ -381,6 +381,18 @@ def files_that_cannot_be_read(root: Path) -> None:
 
 
 @preparation
+def a_file_whose_templates_are_gone(root: Path) -> None:
+    file = generated(root)
+    file.write_text(file.read_text().replace("3.3\n", "3.3 --templates team\n", 1))
+
+
+@preparation
+def a_generated_file_that_cannot_be_read(root: Path) -> None:
+    generated(root)
+    (root / "dags" / "project_other.py").symlink_to("/proc/self/mem")
+
+
+@preparation
 def a_pipe(root: Path) -> None:
     os.mkfifo(root / SETTINGS)
 
@@ -668,7 +680,8 @@ def test_a_disk_that_is_full(project: Path) -> None:
         1,
         "",
         "dags/project_three.py: error: cannot write it: File too large [output]\n"
-        "    nothing was changed\n",
+        "    nothing was changed\n"
+        "  fix: raise the limit for the size of files (ulimit -f)\n",
     )
     assert written(project) == before
 

@@ -189,7 +189,7 @@ def test_a_parameter_that_nothing_knows(tmp_path: Path, monkeypatch: pytest.Monk
     ran = run("run", "flow", "--dry-run", "--params", "scroe.limit=1,other=2,n=4")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        "error: --params: no node reads a parameter 'scroe', and none is declared"
-        " [unknown-parameter]\n  fix: did you mean 'score'?\n"
+        "error: --params: no node reads a parameter 'scroe.limit', and none is declared"
+        " [unknown-parameter]\n  fix: did you mean 'score.limit'?\n"
     )
     assert run("run", "flow", "--dry-run", "--params", "score.limit=1,other=2,n=4").code == 0

@@ -390,6 +390,17 @@ class TestEdited:
         project.edit("a.py", old, new)
         assert project.refuses(NEW_A, B) == self.REFUSED
 
+    @pytest.mark.parametrize("cut", [75, 300, -20, -1])
+    @pytest.mark.parametrize("filled", ["", "\0" * 100])
+    def test_a_file_that_was_cut_short(self, project: Project, cut: int, filled: str) -> None:
+        project.write(A)
+        whole = (project.out / "a.py").read_text()
+        project.put("a.py", whole[:cut] + filled)
+        assert str(project.stale(A)).startswith("dags/a.py: error: this file is not what pipeline")
+        project.write(A)
+        assert (project.out / "a.py").read_text() == whole
+        assert project.warned() == []
+
     def test_not_even_when_nothing_else_changed(self, project: Project) -> None:
         project.write(A)
         project.edit("a.py", "load", "train")
@@ -1056,7 +1067,8 @@ class TestUndo:
         result = run_elsewhere(project, [NEW[0], big, NEW[2]], preexec=limited)
         assert snapshot(project.root) == before
         assert result == (
-            "dags/b.py: error: cannot write it: File too large [output]\n    nothing was changed"
+            "dags/b.py: error: cannot write it: File too large [output]\n    nothing was changed\n"
+            "  fix: raise the limit for the size of files (ulimit -f)"
         )
 
     def test_changed_meanwhile(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

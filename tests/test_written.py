@@ -220,6 +220,38 @@ def test_a_header_that_says_nothing(
     assert looked == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("--airflow-version 3.3", "--airflow-version 3.9", "DagForge does not write for Airflow"),
+        ("--target airflow ", "--target acme ", "there is no target 'acme'"),
+        ("env       -", "env       test", "there is no environment 'test'"),
+    ],
+)
+def test_a_command_that_works_no_more(
+    root: Path, looked: Looked, old: str, new: str, why: str
+) -> None:
+    create()
+    file = root / "dags/shop.py"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    ran = run("verify")
+    assert ran.code == 4
+    start = "dags/shop.py: error: the command in its header does not work any more: "
+    assert ran.err.startswith(start + why)
+    assert "[bad-header]\n  fix: make it again with `dagforge create`, or delete it\n" in ran.err
+    assert looked == []
+
+
+def test_files_that_cannot_be_read(root: Path, looked: Looked) -> None:
+    create()
+    (root / "dags/other.py").symlink_to("/proc/self/mem")  # refused to root too
+    ran = run("verify")
+    assert (ran.code, looked) == (4, [])
+    assert ran.err.startswith("dags/other.py: error: cannot be read: ")
+
+
 def test_headers_hold_what_is_not_the_projects_own(root: Path, looked: Looked) -> None:
     write_project(root, {"dagforge.toml": 'project = "shop"\nenv = "prod"\n'})
     (root / "other").mkdir()

@@ -245,7 +245,7 @@ def read_command(command: str, like: Request) -> Request:
             str(like.root / word) if before in ("--conf", "--templates", "--jinja-file") else word
             for before, word in itertools.pairwise(words[1:])
         ]
-        options = create.make_context("create", words).params
+        options = create.make_context("create", words, help_option_names=[]).params
     except (click.ClickException, click.exceptions.Exit, ValueError) as error:
         told = error.format_message() if isinstance(error, click.ClickException) else str(error)
         raise UsageError.of("bad-header", told) from error

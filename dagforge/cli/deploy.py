@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from dagforge.cli.options import (
 )
 from dagforge.cli.talk import DagForgeErrors, progress_bar, refuse_warnings, say, tell
 from dagforge.commands.folders import short_path
-from dagforge.errors import DagForgeError
+from dagforge.errors import DagForgeError, LoadError, UsageError
 
 if TYPE_CHECKING:
     from dagforge.deploy import DeployReport
@@ -106,7 +107,14 @@ def deploy(url: str | None, **options: Any) -> None:
     )
     warnings = list(found.warnings)
     refuse_warnings(warnings, options)
-    bucket = open_bucket(find_url(settings) if settings.url is None else settings.url)
+    try:
+        bucket = open_bucket(find_url(settings) if settings.url is None else settings.url)
+    except UsageError as error:
+        if settings.url_origin is None or error.problems[0].code != "deploy-url":
+            raise
+        # It is the project that says it, not the command line.
+        placed = (replace(problem, at=settings.url_origin) for problem in error.problems)
+        raise LoadError(placed) from error
     if options["verbose"]:
         click.echo(f"project {project.name}, environment {found.scope.env}: {bucket.url}", err=True)
     mode = DeployMode(

@@ -21,8 +21,8 @@ from dagforge.errors import UsageError, did_you_mean
 @click.command()
 @click.argument("name", metavar="NODE")
 @listed("-p", "--pipeline", "pipelines", metavar="NAME", help="Look in this pipeline only.")
-@click.option("--upstream", "side", flag_value="upstream", help="Only what comes before.")
-@click.option("--downstream", "side", flag_value="downstream", help="Only what comes after.")
+@click.option("--upstream", is_flag=True, help="Only what comes before.")
+@click.option("--downstream", is_flag=True, help="Only what comes after.")
 @click.option(
     "--format",
     "form",
@@ -59,5 +59,6 @@ def lineage(name: str, **options: Any) -> None:
             f"there is no node, dataset or parameter '{name}'",
             fix=did_you_mean(name, known_names(found)),
         )
-    click.echo(as_text(answers, options["side"], options["form"]))
+    sides = [side for side in ("upstream", "downstream") if options[side]]
+    click.echo(as_text(answers, sides[0] if len(sides) == 1 else None, options["form"]))
     tell(found.warnings, options)

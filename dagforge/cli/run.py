@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -101,12 +102,26 @@ def _parameters(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         if text.lstrip().startswith("{"):
             try:
-                given = json.loads(text)
+                given = json.loads(text, object_pairs_hook=_each_once)
             except ValueError as error:
                 raise UsageError.of("bad-params", f"--params: no JSON: {error}") from error
             found = merged(found, nested(given))
         else:
             found = merged(found, parse_params([text]))
+    return found
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a mapping of JSON.
+
+    Raises:
+        ValueError: a key is there twice.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key '{key}' is there twice")
+        found[key] = value
     return found
 
 
@@ -146,7 +161,28 @@ def _run_task(pipeline: str, options: Mapping[str, Any]) -> None:
         structure=options["structure"] or None,
         parameters=_parameters(options["params"]),
     )
-    run_task(request, lambda line: click.echo(line))
+    try:
+        run_task(request, _say)
+    except (Exception, SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        # What the project's code raises so that no handler of its own catches it.
+        from dagforge.runtime.errors import NodeError
+        from dagforge.user_code import failure_of
+
+        failure = failure_of(error)
+        lines = [f"the task was ended by {failure.type}: {failure.message}".rstrip(": ")]
+        lines += [f"  {line}" for line in failure.frames.splitlines()]
+        raise NodeError.of("node-failed", "\n".join(lines)) from error
+    finally:
+        if sys.stdout.closed:
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _say(line: str) -> None:
+    # A function may have closed the output, and its reader may be gone; neither stops the task.
+    with contextlib.suppress(ValueError, OSError):
+        click.echo(line)
 
 
 def _request(pipeline: str | None, options: Mapping[str, Any]) -> Request:
@@ -167,6 +203,7 @@ def _run_here(pipeline: str | None, options: dict[str, Any]) -> None:
     from dagforge.runtime.task import keep_structure
 
     parameters = _parameters(options["params"])
+    _check_run_id(options["run_id"])
     request = _request(pipeline, {**options, "params": ()})
     found = build(request, render_files=False)
     if len(found.dags) > 1:
@@ -186,6 +223,12 @@ def _run_here(pipeline: str | None, options: dict[str, Any]) -> None:
     root = request.root
     store_url = store_url_of(options["store"], dag.settings.get("store_url"), root)
     files = Files(store_url)
+    if files.is_memory:
+        raise RunError.of(
+            "store-url",
+            f"the store {store_url} is the memory of one process, and each task has its own",
+            fix="a folder, or a URL such as s3://bucket/path or gs://bucket/path",
+        )
     run_id = options["run_id"] or (_last_run_id(files, dag) if options["resume"] else None)
     place = RunPlace(dag.project, dag.env, dag.dag_id, run_id or new_run_id())
     local = LocalRun(
@@ -205,12 +248,20 @@ def _run_here(pipeline: str | None, options: dict[str, Any]) -> None:
         for task in dag.tasks:
             click.echo(f"{task.task_id}: {shlex.join(command_of(local, task))}")
         return
+    if options["resume"] and options["run_id"] and not files.list(place.path):
+        click.echo(f"there is no run {place.run_id} to resume: every task runs", err=True)
     keep_structure(files, place, dag.structure_hash, dag.structure)
     click.echo(
         f"run {place.run_id} of {dag.dag_id}: {len(dag.tasks)} tasks, store {store_url}", err=True
     )
     outcome = _with_progress(local, run_locally)
     _report(local, outcome)
+
+
+def _check_run_id(run_id: str | None) -> None:
+    if run_id is not None and not (run_id.strip() and run_id.isprintable()):
+        what = "holds unprintable characters" if run_id.strip() else "is empty"
+        raise UsageError.of("bad-run-id", f"--run-id {what}", fix="--run-id monday")
 
 
 def _check_overlay(found: Build) -> None:
@@ -230,6 +281,7 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
     Raises:
         UsageError: with all of them.
     """
+    from dagforge.frontends.parameters import ABSENT, value_at
     from dagforge.ir import is_parameter
 
     read = {name for node in pipeline.nodes for name in node.inputs if is_parameter(name)}
@@ -237,7 +289,13 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
     known = {name.partition(".")[0] for name in names} | {*declared}
     if "parameters" in read:
         return
-    unknown = [name for name in given if name not in known]
+    unknown = []
+    for name in _leaves(given):
+        parts = name.split(".")
+        above = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+        below = any(each.startswith(f"{name}.") for each in names)
+        if not (above & names or below or value_at(declared, name) is not ABSENT):
+            unknown.append(name)
     if unknown:
         raise UsageError(
             Problem(
@@ -247,6 +305,17 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
             )
             for name in unknown
         )
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> list[str]:
+    """Return the dotted names of what is given, mappings by what is in them."""
+    found = []
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found += _leaves(value, f"{above}{key}.")
+        else:
+            found.append(f"{above}{key}")
+    return found
 
 
 def new_run_id() -> str:

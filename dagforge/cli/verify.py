@@ -61,22 +61,29 @@ def verify(folder: Path | None, **options: Any) -> None:
     dagforge verify --python venv/bin/python            all files of this project
     dagforge verify flows --target prefect --python venv/bin/python
     """  # noqa: D301  # click reads the character
-    from dagforge.build import build, read_source
+    from dagforge.build import build
     from dagforge.cli.create import read_command
-    from dagforge.commands.written import batches, choose, files_in, plans, without_left_overs
+    from dagforge.commands.written import (
+        batches,
+        choose,
+        files_in,
+        plans,
+        source_of,
+        without_left_overs,
+    )
     from dagforge.reading.project import read_project
 
     request = make_request(options)
     project = read_project(request.root)
     output = output_folder(request, project, folder)
     shown = short_path(output)
-    files = files_in(output, project.name, shown=shown)
+    files = files_in(output, project.name, shown=shown).files
     read = batches(files, lambda command: read_command(command, request))
     read = choose(read, request, project.name, shown)
     warnings: list[Problem] = []
     built = []
     for batch in read:
-        source = read_source(batch.request)
+        source = source_of(batch)
         present, left_overs = without_left_overs(batch, source.pipelines)
         warnings += left_overs
         if present.files:

@@ -12,13 +12,16 @@ from dagforge.commands.folders import short_path
 from dagforge.commands.written import (
     Batch,
     Written,
+    as_of_header,
     batches,
     files_in,
+    source_of,
     without_left_overs,
 )
 from dagforge.conf import BASE, Project
+from dagforge.deploying.bucket import is_folder
 from dagforge.deploying.decide import Scope
-from dagforge.deploying.local import LocalFile, dag_file, supporting_files
+from dagforge.deploying.local import LocalFile, dag_file, deployed_as, supporting_files
 from dagforge.deploying.settings import DeploySettings, deploy_settings, folder_of
 from dagforge.errors import (
     DagForgeError,
@@ -26,6 +29,7 @@ from dagforge.errors import (
     OutputError,
     Problem,
     Problems,
+    SourceLocation,
     StaleError,
     UsageError,
     VerificationError,
@@ -64,8 +68,9 @@ def settings_of(request: Request, project: Project, given: Destination) -> Deplo
     settings = deploy_settings(project, env_of(request, project), _environments(conf))
     if given.url is not None or given.composer is not None:
         settings = replace(settings, url=given.url, composer=given.composer, url_origin=None)
-    elif settings.url is not None and "://" not in settings.url:
-        settings = replace(settings, url=short_path(request.root / settings.url))
+    elif settings.url is not None and is_folder(settings.url):
+        folder_here = request.root / Path(settings.url).expanduser()
+        settings = replace(settings, url=short_path(folder_here))
     folder = settings.folder if given.folder is None else folder_of(given.folder)
     if folder is None:
         raise UsageError.of(
@@ -144,9 +149,10 @@ def collect(
     """
     env = env_of(request, project)
     try:
-        present = files_in(output, project.name, shown=shown)
+        there = files_in(output, project.name, shown=shown)
     except VerificationError as error:
         raise OutputError(error.problems) from error
+    present = there.files
     chosen = tuple(
         file
         for file in present
@@ -170,6 +176,12 @@ def collect(
         env or BASE,
         frozenset(request.pipelines) if request.pipelines else None,
         force=force,
+        unclear={
+            deployed_as(name, settings.folder): SourceLocation(
+                name if shown == "." else f"{shown}/{name}"
+            )
+            for name in there.others
+        },
     )
     return Deployable((*files, *supporting), scope, tuple(warnings))
 
@@ -208,22 +220,24 @@ def check(
         StaleError: a file is not what the command in its header gives now, or one is missing.
         DagForgeError: the definitions are wrong.
     """
+    env = env_of(request, project) or BASE
+    registered = read_source(replace(request, env=env)).pipelines
     try:
         read = batches(chosen, lambda command: read_command(command, request))
+        sources = [source_of(batch) for batch in read]
     except VerificationError as error:
         raise OutputError(error.problems) from error
     problems, stale = Problems(), Problems()
     rendered: list[RenderedFile] = []
-    for batch in read:
-        source = read_source(batch.request)
+    for batch, source in zip(read, sources, strict=True):
         here, left_overs = without_left_overs(batch, source.pipelines)
         stale.extend(left_overs)
         if here.files:
             found = attempt(here.request, source=source)
-            problems.extend(found.problems)
+            problems.extend(as_of_header(here, found.problems))
             rendered += found.files
     problems.raise_errors(DagForgeError)
-    stale.extend(_missing(request, project, read, shown))
+    stale.extend(_missing(request, project, registered, read, shown))
     try:
         write(rendered, output, WriteMode(check=True), root=request.root, warn=problems.warn)
     except StaleOutputError as error:
@@ -234,14 +248,17 @@ def check(
 
 
 def _missing(
-    request: Request, project: Project, read: Sequence[Batch], shown: str
+    request: Request,
+    project: Project,
+    registered: tuple[str, ...],
+    read: Sequence[Batch],
+    shown: str,
 ) -> Iterator[Problem]:
     """Give a problem for each pipeline that should have a file.
 
     Raises:
         UsageError: there is no such pipeline.
     """
-    registered = read_source(replace(request, env=env_of(request, project) or BASE)).pipelines
     unknown = [name for name in request.pipelines if name not in registered]
     if unknown:
         raise UsageError(

@@ -131,6 +131,7 @@ def _compile(old: Side, new: Side) -> tuple[Compiled, Built]:
         DagForgeError: with the problems of both sides.
     """
     problems: list[Problem] = []
+    refused: set[str] = set()
     misused = False
     now: Built | None = None
     with ExitStack() as stack:
@@ -142,12 +143,15 @@ def _compile(old: Side, new: Side) -> tuple[Compiled, Built]:
             now = _build(new, source, with_files=old.files is not None)
         except DagForgeError as error:
             problems += _placed(error.problems, new)
+            refused = {str(problem) for problem in error.problems}
             misused = isinstance(error, UsageError)
         if old_side is None and now is not None and _has_imported(now, old, new):
             old_side = stack.enter_context(_started(old))
         before = compile_old(old) if old_side is None else old_side()
     if isinstance(before, Refused):
-        problems += _placed(before.problems, old)
+        # A folder of files is read with this project's facts, whose mistakes are told already.
+        again = refused if old.files is not None else set()
+        problems += _placed((each for each in before.problems if str(each) not in again), old)
         misused = misused or before.misused
     if isinstance(before, Refused) or now is None:
         raise (UsageError if misused else DagForgeError)(_once(problems))

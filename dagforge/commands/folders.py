@@ -34,4 +34,8 @@ def find_root(start: Path) -> Path:
 def short_path(path: Path) -> str:
     """Return a path as short as it can be typed from here."""
     relative = os.path.relpath(path)
-    return path.as_posix() if relative.startswith("..") else Path(relative).as_posix()
+    return (
+        Path(os.path.normpath(path)).as_posix()
+        if relative.startswith("..")
+        else Path(relative).as_posix()
+    )

@@ -244,6 +244,10 @@ def _folder_side(folder: Path, asked: Asked) -> Side:
         asked.request, airflow_version=asked.old_version or asked.request.airflow_version
     )
     shown = folder.as_posix()
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise UsageError.of("no-comparison", f"{shown} cannot be read: {error.strerror}") from error
     candidates = [folder]
     repository = find_repository(root)
     if repository is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from dagforge.build import Build, Request, read_source
+from dagforge.build import Build, Request, Source, read_source
 from dagforge.errors import (
     DagForgeError,
     Problem,
@@ -44,6 +44,19 @@ class Written:
 
 
 @frozen
+class Present:
+    """The Python files of a folder that matter.
+
+    Attributes:
+        files: the generated files of the project, in the order of their names.
+        others: names of those without a header.
+    """
+
+    files: tuple[Written, ...]
+    others: frozenset[str]
+
+
+@frozen
 class Batch:
     """Files that one build makes.
 
@@ -63,8 +76,8 @@ class Planned:
     dags: tuple[DagPlan, ...]
 
 
-def files_in(folder: Path, project: str, *, shown: str) -> tuple[Written, ...]:
-    """Return the generated files of a project in a folder, in the order of their names.
+def files_in(folder: Path, project: str, *, shown: str) -> Present:
+    """Return the generated files of a project in a folder.
 
     Args:
         folder: need not exist.
@@ -72,37 +85,51 @@ def files_in(folder: Path, project: str, *, shown: str) -> tuple[Written, ...]:
         shown: the folder as messages name it.
 
     Raises:
-        VerificationError: files have a header that says not what they were made from.
+        VerificationError: files cannot be read, or have a header that says not what they were
+            made from.
     """
     problems = Problems()
     found: list[Written] = []
-    for name, text in _heads(folder):
-        header = read_manifest(text)
-        if header is None:
-            continue
+    others: set[str] = set()
+    for name in _names(folder, shown, problems):
         at = SourceLocation(name if shown == "." else f"{shown}/{name}")
-        if header.manifest is None:
+        try:
+            header = read_manifest(_head(folder / name))
+        except OSError as error:
+            problems.extend([unreadable(at, error)])
+            continue
+        if header is None:
+            others.add(name)
+        elif header.manifest is None:
             problems.extend([bad_header(at, "a line is missing or cannot be read")])
         elif header.manifest.project == project:
             found.append(Written(name, at, header.manifest))
     problems.raise_errors(VerificationError)
-    return tuple(found)
+    return Present(tuple(found), frozenset(others))
 
 
-def _heads(folder: Path) -> Iterable[tuple[str, str]]:
-    """Yield name and beginning of each Python file that can be read."""
+def _names(folder: Path, shown: str, problems: Problems) -> list[str]:
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".py"))
-    except OSError:
-        return
-    for name in names:
-        path = folder / name
-        try:
-            if path.is_file():  # opening a pipe would wait for its other end
-                with path.open("rb") as file:
-                    yield name, file.read(_HEAD_BYTES).decode(errors="replace")
-        except OSError:
-            continue
+        return sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".py"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        problems.extend([unreadable(SourceLocation(shown), error)])
+        return []
+
+
+def _head(path: Path) -> str:
+    """Return the beginning of a file; nothing of what is no file."""
+    if not path.is_file():  # opening a pipe would wait for its other end
+        return ""
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES).decode(errors="replace")
+
+
+def unreadable(at: SourceLocation, error: OSError) -> Problem:
+    """Return the problem of a file or folder that the system does not let us read."""
+    fix = "give yourself the permission to read it" if isinstance(error, PermissionError) else None
+    return Problem("unreadable", f"cannot be read: {error.strerror}", at, fix)
 
 
 def bad_header(at: SourceLocation, why: str) -> Problem:
@@ -151,6 +178,34 @@ def batches(files: Iterable[Written], read_command: Callable[[str], Request]) ->
         )
         for request, together in by_request.values()
     )
+
+
+def as_of_header(batch: Batch, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield problems of a build; what its command itself gets wrong is told of the files."""
+    for problem in problems:
+        if problem.severity == "error" and problem.location is None:
+            message = f"the command in its header does not work any more: {problem.message}"
+            for file in batch.files:
+                fix = "make it again with `dagforge create`, or delete it"
+                yield Problem("bad-header", message, file.at, fix)
+        else:
+            yield problem
+
+
+def source_of(batch: Batch) -> Source:
+    """Return what files are made from.
+
+    Raises:
+        VerificationError: their command asks for what is not there any more.
+        DagForgeError: the project is wrong.
+    """
+    try:
+        return read_source(batch.request)
+    except DagForgeError as error:
+        told = tuple(as_of_header(batch, error.problems))
+        if told == error.problems:
+            raise
+        raise VerificationError(told) from error
 
 
 def choose(read: Sequence[Batch], request: Request, project: str, shown: str) -> tuple[Batch, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from dagforge.commands.written import bad_header, unreadable
 from dagforge.compare.outline import (
     DagOutline,
     Key,
@@ -54,8 +55,9 @@ _STRUCTURE: Final = "Structure `"
 
 
 def holds_generated_files(folder: Path) -> bool:
-    """Say whether a folder has a file with DagForge's header."""
-    return any(True for _ in _generated(folder))
+    """Say whether a folder has a file with DagForge's header, or one that may have it."""
+    problems = Problems()
+    return any(True for _ in _generated(folder, problems)) or bool(problems.found)
 
 
 def read_files(
@@ -78,11 +80,11 @@ def read_files(
     found: list[DagOutline] = []
     versions: set[str] = set()
     problems = Problems()
-    for path, text, manifest in _generated(folder):
+    for path, data, manifest in _generated(folder, problems):
         if (manifest.project, manifest.env, manifest.target) != wanted:
             continue
         try:
-            found.append(read_text(text, path.name, target))
+            found.append(read_text(data.decode(), path.name, target))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             says = error.msg if isinstance(error, SyntaxError) else str(error)
             problems.error("no-comparison", f"cannot be read: {says}", SourceLocation(path.name))
@@ -98,15 +100,21 @@ def read_files(
     return tuple(found), versions.pop() if len(versions) == 1 else target.version
 
 
-def _generated(folder: Path) -> Iterator[tuple[Path, str, Manifest]]:
+def _generated(folder: Path, problems: Problems) -> Iterator[tuple[Path, bytes, Manifest]]:
     for path in sorted(folder.glob("*.py")):
+        at = SourceLocation(path.name)
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            if not path.is_file():  # opening a pipe would wait for its other end
+                continue
+            data = path.read_bytes()
+        except OSError as error:
+            problems.extend([unreadable(at, error)])
             continue
-        header = read_manifest(text)
+        header = read_manifest(data.decode(errors="replace"))
         if header is not None and header.manifest is not None:
-            yield path, text, header.manifest
+            yield path, data, header.manifest
+        elif header is not None:
+            problems.extend([bad_header(at, "a line is missing or cannot be read")])
 
 
 def _versions(command: str) -> Iterator[str]:

@@ -9,9 +9,11 @@ belongs into a URL. Failed requests are repeated, with growing pauses, by the st
 
 from __future__ import annotations
 
+import errno
 import logging
 import posixpath
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
@@ -28,7 +30,12 @@ _EXTRAS: Final = {
     "abfs": ("az", "adlfs"),
     "abfss": ("az", "adlfs"),
 }
-_SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
+# On Windows, a single letter is a disk.
+_SCHEME: Final = re.compile(
+    rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{'+' if sys.platform == 'win32' else '*'}):"
+    rf"|(?P<bare>{'|'.join([*_EXTRAS, 'file'])})(?=//)",
+    re.IGNORECASE,
+)
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 # Their clients write what they retry, and what finally failed, to their logs; it is told once.
 _TALKATIVE: Final = ("gcsfs", "s3fs", "fsspec", "aiobotocore", "botocore", "adlfs", "azure")
@@ -131,12 +138,31 @@ def open_bucket(url: str) -> Bucket:
         raise UsageError.of(
             "deploy-url", "the URL is empty", fix="a URL such as gs://bucket/dags, or a folder"
         )
+    if url != url.strip() or not url.isprintable():
+        raise UsageError.of(
+            "deploy-url",
+            f"the URL {url!a} has a blank at an end, or a character that does not show",
+            fix="remove it",
+        )
     match = _SCHEME.match(url)
-    scheme = match["scheme"].lower() if match else "file"
-    if scheme == "file":
+    if match is None:
         from dagforge.deploying.folder import FolderBucket
 
-        return FolderBucket(url.removeprefix("file://") if match else url)
+        return FolderBucket(url)
+    scheme, rest = (match["scheme"] or match["bare"]).lower(), url[match.end() :]
+    if match["bare"] or not rest.startswith("//"):
+        known = scheme == "file" or scheme in _EXTRAS
+        like = (
+            f"{scheme}://{rest.lstrip('/')}" if known and scheme != "file" else "gs://bucket/dags"
+        )
+        raise UsageError.of(
+            "deploy-url",
+            f"'{url}' is no URL",
+            fix=f"write it as in {like}; a folder that is called so is ./{url}",
+        )
+    rest, url = rest[2:], f"{scheme}:{rest}"
+    if scheme == "file":
+        return _folder_of(url, rest)
     if scheme not in _EXTRAS:
         raise UsageError.of(
             "deploy-url",
@@ -144,8 +170,7 @@ def open_bucket(url: str) -> Bucket:
             fix="a URL such as gs://bucket/dags, s3://bucket/dags or az://container/dags, "
             "or a folder",
         )
-    assert match is not None
-    if url[match.end() :].startswith("/") or not url[match.end() :]:
+    if rest.startswith("/") or not rest:
         raise UsageError.of(
             "deploy-url",
             f"the URL '{url}' names no bucket",
@@ -184,6 +209,25 @@ def open_bucket(url: str) -> Bucket:
     from dagforge.deploying.azure import AzureBucket
 
     return AzureBucket(system, place)
+
+
+def is_folder(url: str) -> bool:
+    """Say whether it is a folder's path, not a URL or something that looks like one."""
+    return _SCHEME.match(url) is None
+
+
+def _folder_of(url: str, rest: str) -> Bucket:
+    """Return the folder of a URL such as file:///srv/dags; `rest` follows the two slashes."""
+    from dagforge.deploying.folder import FolderBucket
+
+    machine, slash, _ = rest.partition("/")
+    if machine not in ("", "localhost"):
+        raise UsageError.of(
+            "deploy-url",
+            f"the URL '{url}' names a machine, '{machine}', and no folder of this one",
+            fix="write it with three slashes, file:///srv/dags, or as a folder without file://",
+        )
+    return FolderBucket(rest.removeprefix(machine) if slash else "")
 
 
 @frozen
@@ -260,17 +304,31 @@ class StoreBucket:
         return self._place.url
 
 
+_ABOUT_THE_BUCKET: Final = (
+    "check that the bucket is there and can be reached, and that whoever deploys may "
+    "list, read, write and delete objects in it"
+)
+_ABOUT_A_FOLDER: Final = {
+    errno.EDQUOT: "make room on the disk, or ask for a larger quota",
+    errno.EISDIR: "move the folder away, or choose another dag_id",
+    errno.ENAMETOOLONG: "choose a shorter dag_id or folder",
+    errno.ENOSPC: "make room on the disk",
+    errno.ENOTDIR: "move the file away that stands where a folder is needed",
+    errno.EROFS: "choose a folder that can be written to",
+}
+
+
 def failure(where: str, what: str, error: BaseException) -> StoreFailure:
     """Return the problem that a request failed."""
+    number = error.errno if isinstance(error, OSError) else None
+    fix = _ABOUT_A_FOLDER.get(number or 0, _ABOUT_THE_BUCKET)
     return StoreFailure(
         [
             Problem(
                 "deploy-failed",
                 f"it cannot be {what}: {reason_of(error)}",
                 SourceLocation(where),
-                "check that the bucket is there and can be reached, and that whoever deploys may "
-                "list, read, write and delete objects in it; then deploy again, which goes on "
-                "where this ended",
+                f"{fix}; then deploy again, which goes on where this ended",
             )
         ]
     )

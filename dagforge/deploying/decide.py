@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Literal
 
 from dagforge.deploying.bucket import Stored
@@ -28,12 +28,15 @@ class Scope:
         pipelines: those that alone are deployed; None for all of the project in that environment,
             so that a file which is not deployed any more is removed.
         force: replace what DagForge did not write, and what was changed since.
+        unclear: files here that have no header, by the path that they would have there: a file
+            that was cut or could not be merged does not say that its DAG is gone.
     """
 
     project: str
     env: str
     pipelines: frozenset[str] | None = None
     force: bool = False
+    unclear: Mapping[str, SourceLocation] = field(default_factory=dict)
 
 
 @frozen
@@ -133,6 +136,10 @@ def decide(files: Sequence[LocalFile], view: View, scope: Scope) -> tuple[Step, 
             fix = "take the change over where it belongs, then remove it with --force"
             at = SourceLocation(f"{view.url}/{path}")
             problems.error("edited-file", what, at, fix=fix)
+        if path in scope.unclear:
+            what = f"this file has no header, so it is not clear whether {view.url}/{path} is to go"
+            fix = "make it again with `dagforge create`; delete it, if its DAG is to go"
+            problems.error("bad-header", what, scope.unclear[path], fix=fix)
         steps.append(Step(path, "removed", stored.version, None))
     problems.raise_errors(OutputError)
     return tuple(sorted(steps, key=lambda step: step.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import sys
@@ -51,7 +52,7 @@ class FolderBucket:
         found: dict[str, Path] = {}
         try:
             if start.exists() and not start.is_dir():
-                raise NotADirectoryError(20, "it is a file")
+                raise NotADirectoryError(errno.ENOTDIR, "it is a file")
             for place, _, names in os.walk(start, onerror=_raise):
                 for name in names:
                     path = Path(place, name)
@@ -63,7 +64,7 @@ class FolderBucket:
             raise failure(
                 f"{self._url}/{folder}" if folder else self._url, "listed", error
             ) from error
-        return _Listing(found)
+        return _Listing(found, self._url)
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """Return a file's content and its checksum, None where there is none."""
@@ -153,8 +154,9 @@ class FolderBucket:
 class _Listing(Mapping[str, Stored]):
     """The files of a folder; one is read when somebody asks for it."""
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
+    def __init__(self, paths: Mapping[str, Path], url: str) -> None:
         self._paths = paths
+        self._url = url
 
     def __getitem__(self, path: str) -> Stored:
         real = self._paths[path]
@@ -163,7 +165,7 @@ class _Listing(Mapping[str, Stored]):
         except FileNotFoundError:
             raise KeyError(path) from None
         except OSError as error:
-            raise failure(real.as_posix(), "read", error) from error
+            raise failure(f"{self._url}/{path}", "read", error) from error
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
         return Stored(_version(content), digest)
 

@@ -60,8 +60,12 @@ def dag_file(
         manifest: what its header says.
         folder: where DAG files go below the DAGs' root.
     """
-    path = f"{folder}/{name}" if folder else name
-    return LocalFile(path, content, at, manifest)
+    return LocalFile(deployed_as(name, folder), content, at, manifest)
+
+
+def deployed_as(name: str, folder: str) -> str:
+    """Return the path below the DAGs' root of a file of the output folder."""
+    return f"{folder}/{name}" if folder else name
 
 
 def supporting_files(root: Path, named: Sequence[Supporting]) -> tuple[LocalFile, ...]:

@@ -69,24 +69,35 @@ def fix_of(error: BaseException, root: Path) -> str | None:
     """Return what helps against something that user code raised; None where nobody can say."""
     if isinstance(error, MisuseError):
         return error.fix
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        top = error.name.partition(".")[0]
-        if top in _modules_in(root):
-            return _nearest(error.name, root) or f"write '{error.name}', or mend the import"
-        package = _PACKAGES.get(top, top.replace("_", "-"))
-        return (
-            _nearest(error.name, root)
-            or f"install '{top}' (pip install {package}) where dagforge runs, or import it inside"
-            " the functions that use it"
-        )
     if isinstance(error, ImportError):
-        return _fix_of_name(error)
+        where = "where dagforge runs, or import it inside the functions that use it"
+        return fix_of_import(error, root, where)
     if isinstance(error, OSError) or _is_of_environment(error):
         return (
             "read files, the network and the environment inside a function: a module is imported"
             " wherever its DAG is made"
         )
     return None
+
+
+def fix_of_import(error: BaseException | None, root: Path, where: str) -> str | None:
+    """Return what helps against an import that failed; None for other errors.
+
+    Args:
+        error: what user code raised.
+        root: of the project.
+        where: a library that is missing has to be installed.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        near = _nearest(error.name, root)
+        top = error.name.partition(".")[0]
+        if near is not None:
+            return near
+        if top in _modules_in(root):
+            return f"write '{error.name}', or mend the import"
+        package = _PACKAGES.get(top, top.replace("_", "-"))
+        return f"install '{top}' (pip install {package}) {where}"
+    return _fix_of_name(error) if isinstance(error, ImportError) else None
 
 
 def _fix_of_name(error: ImportError) -> str | None:

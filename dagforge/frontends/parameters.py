@@ -120,6 +120,7 @@ def settled(
         value = value_at(values, name)
         if value is ABSENT:
             found[name] = parameter
+            _check_holder(name, values, conf, problems)
             continue
         parameter = replace(parameter, default=value, required=False)
         found[name] = parameter
@@ -129,11 +130,47 @@ def settled(
     return found
 
 
+def _check_holder(name: str, values: Mapping[str, Any], conf: Conf, problems: Problems) -> None:
+    """Report what stands in parameters.yml where a mapping has to be that holds a parameter."""
+    holder = plain_holder(values, name)
+    if holder is not None:
+        what, value = holder
+        at = place_of_parameter(conf, what)
+        problems.error(*_no_mapping(name, what, value), at, fix=f"write {name} below {what}")
+
+
+def plain_holder(values: Mapping[str, Any], name: str) -> tuple[str, Any] | None:
+    """Return the first part of a dotted name that is there and no mapping, and its value."""
+    found: Any = values
+    parts = name.split(".")
+    for end, part in enumerate(parts[:-1], start=1):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+        if not isinstance(found, Mapping):
+            return ".".join(parts[:end]), found
+    return None
+
+
+def _no_mapping(name: str, holder: str, value: Any) -> tuple[str, str]:
+    return (
+        "parameter-value",
+        f"the parameter {shown(holder)} is {_short(value)}, not a mapping that holds {shown(name)}",
+    )
+
+
 def check_given(pipeline: Pipeline, values: Mapping[str, Any], problems: Problems) -> None:
     """Report the parameters of a run that are missing, or not what the signature says."""
     for parameter in pipeline.parameters.values():
         value = value_at(values, parameter.name)
-        if value is ABSENT and parameter.required:
+        holder = plain_holder(values, parameter.name) if value is ABSENT else None
+        if holder is not None:
+            problems.error(
+                *_no_mapping(parameter.name, *holder),
+                parameter.origin,
+                fix=f"--params {parameter.name}=...",
+            )
+        elif value is ABSENT and parameter.required:
             problems.error(
                 "required-parameter",
                 f"the parameter {shown(parameter.name)} has no value",
@@ -141,17 +178,25 @@ def check_given(pipeline: Pipeline, values: Mapping[str, Any], problems: Problem
                 fix=f"give it one: --params {parameter.name}=..., or in parameters.yml",
             )
         elif value is not ABSENT and not fits(value, parameter.schema):
-            problems.error(*misfit(parameter, value), parameter.origin)
+            problems.error(
+                *misfit(parameter, value),
+                parameter.origin,
+                fix=f"give it another value: --params {parameter.name}=...",
+            )
 
 
 def misfit(parameter: Parameter, value: Any) -> tuple[str, str]:
     """Return code and message for a value that a parameter does not take."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = text if len(text) <= 60 else f"{text[:57]}..."
     return (
         "parameter-value",
-        f"the parameter {shown(parameter.name)} is {text}, not {spelled(parameter.schema)}",
+        f"the parameter {shown(parameter.name)} is {_short(value)}, not"
+        f" {spelled(parameter.schema)}",
     )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def spelled(schema: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ def os_problem(exc: OSError, label: str, what: str) -> Problem:
         errno.EPERM: "give yourself the permission, or choose another --output-dir",
         errno.EROFS: "choose an --output-dir that can be written to",
         errno.ENAMETOOLONG: "choose a shorter dag_id or --output-dir",
+        errno.EFBIG: "raise the limit for the size of files (ulimit -f)",
+        errno.ELOOP: "remove the link that leads to itself",
         errno.EISDIR: "move the folder away, or choose another dag_id",
         errno.ENOTDIR: "move the file away that stands where a folder is needed",
     }.get(exc.errno or 0)

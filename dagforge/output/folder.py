@@ -115,7 +115,7 @@ class Folder:
         try:
             label = real.relative_to(os.path.realpath(root)).as_posix()
         except ValueError:
-            label = out.as_posix()
+            label = Path(os.path.normpath(out)).as_posix()
         return cls(real, None if label == "." else label)
 
     def problems(self) -> Iterator[Problem]:

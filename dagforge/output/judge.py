@@ -107,6 +107,8 @@ def verdict_on(
     """Compare two files whose bytes differ."""
     if found.header is None:
         return "foreign"
+    if file.text.encode().startswith(found.data.rstrip(b"\0")):
+        return "stale"  # cut short, by a crash or a full disk: nothing of anybody's is in it
     theirs, wanted = found.header.manifest, read_manifest(file.text)
     if theirs is not None and not _may_replace(file, theirs, files, mode):
         return "owned"

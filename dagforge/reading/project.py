@@ -110,10 +110,10 @@ _TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
 
 def holds_project(folder: Path) -> bool:
     """Say whether a folder is that of a project."""
-    if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
-        return True
     pyproject = folder / "pyproject.toml"
     try:
+        if (folder / "dagforge.toml").is_file() or (folder / "conf" / "base").is_dir():
+            return True
         return pyproject.is_file() and _TABLES.search(pyproject.read_bytes()) is not None
     except OSError:
         return False

@@ -23,10 +23,11 @@ from typing import Any
 from dagforge.conf import Conf
 from dagforge.errors import DagForgeError, Problem
 from dagforge.frontends import registry
+from dagforge.frontends.failures import fix_of_import
 from dagforge.frontends.hamilton.nodes import EXTRA_OUTPUTS
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset, Node, Pipeline, Work, is_parameter
-from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError
+from dagforge.runtime.errors import CheckError, IncompleteError, NodeError, RunError, StoreError
 from dagforge.runtime.files import Files
 from dagforge.runtime.functions import (
     call,
@@ -263,7 +264,7 @@ def _run_nodes(attempt: _Attempt) -> None:
                 values.pop(dataset, None)
         for dataset in node.outputs:
             if dataset in kept:
-                _save(attempt, dataset, made[dataset])
+                _save(attempt, node, dataset, made[dataset])
             if last_use.get(dataset, -1) > index:
                 values[dataset] = made[dataset]
             del made[dataset]
@@ -295,11 +296,11 @@ def _run_hamilton(attempt: _Attempt) -> None:
         made = run_part(mine, values, wanted, conf=task.conf, registry=pipelines, told=told)
     except NodeFailed as failed:
         node = nodes.get(failed.node, task.nodes[0])
-        raise _node_error(attempt, node, failed.error.failure) from failed
+        raise _node_error(attempt, node, failed.error.failure, failed.error.cause) from failed
     for node in mine:
         for dataset in node.outputs:
             if dataset in made:
-                _save(attempt, dataset, made.pop(dataset))
+                _save(attempt, node, dataset, made.pop(dataset))
 
 
 def _is_command(node: Node) -> bool:
@@ -324,7 +325,7 @@ def _call(attempt: _Attempt, node: Node, values: Mapping[str, Any]) -> dict[str,
     try:
         result = call(node, function_of(node), values)
     except UserError as error:
-        raise _node_error(attempt, node, error.failure) from error
+        raise _node_error(attempt, node, error.failure, error.cause) from error
     finally:
         attempt.seconds[node.name] = round(time.perf_counter() - begin, 6)
     _judge(attempt, node, result)
@@ -446,7 +447,30 @@ def _warn_of_other_run(attempt: _Attempt, record: DatasetRecord) -> None:
         )
 
 
-def _save(attempt: _Attempt, dataset: str, value: Any) -> None:
+def _save(attempt: _Attempt, node: Node, dataset: str, value: Any) -> None:
+    """Keep what a node gave for an output.
+
+    Raises:
+        RunError: it cannot be; one of the value says which node gave it.
+    """
+    try:
+        _save_value(attempt, dataset, value)
+    except StoreError:
+        raise
+    except RunError as error:
+        raise RunError(
+            dataclasses.replace(
+                problem,
+                message=f"node '{node.name}', output '{dataset}': {problem.message}",
+                at=node.origin,
+            )
+            if problem.at is None
+            else problem
+            for problem in error.problems
+        ) from error
+
+
+def _save_value(attempt: _Attempt, dataset: str, value: Any) -> None:
     task = attempt.task
     fixed = _fixed(task, dataset)
     if fixed is not None:
@@ -531,7 +555,7 @@ def _judge(attempt: _Attempt, node: Node, result: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise RunError.of(
                 "wrong-outputs",
-                f"node '{node.name}' is a metric, but its function gave a {type_name(result)}",
+                f"node '{node.name}' is a metric, but its function gave {_given(result)}",
                 at=node.origin,
                 fix="return a number",
             )
@@ -543,7 +567,7 @@ def _judge(attempt: _Attempt, node: Node, result: Any) -> None:
         if not isinstance(passed, bool):
             raise RunError.of(
                 "wrong-outputs",
-                f"node '{node.name}' is a check, but its function gave a {type_name(result)}",
+                f"node '{node.name}' is a check, but its function gave {_given(result)}",
                 at=node.origin,
                 fix="return True or False, or a pair of that and what to tell",
             )
@@ -551,6 +575,10 @@ def _judge(attempt: _Attempt, node: Node, result: Any) -> None:
         attempt.checks.append(check)
         word = "passed" if check.passed else f"failed ({check.severity})"
         attempt.say(f"check {node.name} {word}" + ("" if detail is None else f": {check.value}"))
+
+
+def _given(result: Any) -> str:
+    return "None" if result is None else f"a value of type {type_name(result)}"
 
 
 def _is_pair(result: Any) -> bool:
@@ -564,12 +592,14 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-def _node_error(attempt: _Attempt, node: Node, failure: Failure) -> NodeError:
+def _node_error(
+    attempt: _Attempt, node: Node, failure: Failure, cause: BaseException | None = None
+) -> NodeError:
     assert isinstance(node.action, Work)
     attempt.error = {"node": node.name, **dataclasses.asdict(failure)}
     first, *more = failure.message.split("\n")
     lines = [
-        f"node '{node.name}' failed: {failure.type}: {first}",
+        f"node '{node.name}' failed: {failure.type}: {first}".rstrip(": "),
         *(f"    {line}" for line in more),
     ]
     if node.action.target:
@@ -581,7 +611,8 @@ def _node_error(attempt: _Attempt, node: Node, failure: Failure) -> NodeError:
     if failure.frames:
         lines.append("  traceback of your code:")
         lines += [f"  {line}" for line in failure.frames.rstrip("\n").split("\n")]
-    return NodeError.of("node-failed", "\n".join(lines), at=node.origin)
+    fix = fix_of_import(cause, attempt.task.root, "where the task runs")
+    return NodeError.of("node-failed", "\n".join(lines), at=node.origin, fix=fix)
 
 
 def store_url_of(chosen: str | None, setting: str | None, root: Path) -> str:
@@ -596,5 +627,5 @@ def store_url_of(chosen: str | None, setting: str | None, root: Path) -> str:
     ):
         if url:
             is_path = "://" not in url and "::" not in url
-            return str(base / url) if is_path else url
+            return str(base / Path(url).expanduser()) if is_path else url
     return str(root / ".dagforge" / "store")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -67,6 +68,10 @@ class Files:
                 "running needs fsspec, which is not installed here",
                 fix="pip install 'dagforge[run]'",
             ) from error
+        # Without a handler, Python prints what they log, with tracebacks, on standard error.
+        for name in ("fsspec", "gcsfs", "s3fs", "adlfs"):
+            if not logging.getLogger(name).handlers:
+                logging.getLogger(name).addHandler(logging.NullHandler())
         self.url = url.rstrip("/") or url
         if "cache::" in url:
             raise StoreError.of(
@@ -96,7 +101,7 @@ class Files:
         self.is_local = "file" in names
         self._uploads_whole = bool(names & _WHOLE_UPLOADS)
         # Its open files are one object for all threads: only whole contents are safe.
-        self._is_memory = "memory" in names
+        self.is_memory = "memory" in names
 
     def uri(self, path: str) -> str:
         """Return the URL of a file below the root."""
@@ -138,7 +143,7 @@ class Files:
         full = self._full(path)
         if self.is_local:
             self._asked(path, lambda: _publish(staged, Path(full)))
-        elif self._is_memory:
+        elif self.is_memory:
             self._asked(path, lambda: self.system.pipe_file(full, staged.read_bytes()))
         elif self._uploads_whole:
             self._asked(path, lambda: self.system.put_file(str(staged), full))
@@ -169,7 +174,7 @@ class Files:
         with _temporary(Path(tempfile.gettempdir()), suffix) as temporary:
 
             def fetch() -> bool:
-                if self._is_memory:
+                if self.is_memory:
                     temporary.write_bytes(self.system.cat_file(full))
                     return True
                 # Of a folder some file systems make a folder, and others nothing.

@@ -146,11 +146,15 @@ def outputs_of(node: Node, result: Any) -> dict[str, Any]:
     if isinstance(result, dict) and set(result) == set(node.outputs):
         return {name: result[name] for name in node.outputs}
     if not isinstance(result, (tuple, list)) or len(result) != len(node.outputs):
-        count = f"{len(result)} values" if isinstance(result, (tuple, list)) else "one value"
+        kind = type(result).__name__
+        given = "None" if result is None else f"one value (a {kind})"
+        if isinstance(result, (tuple, list)):
+            given = f"{len(result)} values (a {kind})"
+        elif isinstance(result, dict):
+            given = f"a dict with {', '.join(map(repr, result)) or 'nothing'}"
         raise RunError.of(
             "wrong-outputs",
-            f"node '{node.name}' has {len(node.outputs)} outputs, but its function gave {count}"
-            f" (a {type(result).__name__})",
+            f"node '{node.name}' has {len(node.outputs)} outputs, but its function gave {given}",
             at=node.origin / "outputs",
             fix=f"return a tuple of {len(node.outputs)} values: {', '.join(node.outputs)}",
         )

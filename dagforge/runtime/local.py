@@ -21,12 +21,14 @@ from dagforge.planning.model import DagPlan, Task
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
 from dagforge.runtime.places import RunPlace
-from dagforge.runtime.records import SUCCESS
+from dagforge.runtime.records import SUCCESS, read_record
 from dagforge.runtime.resume import is_up_to_date
 from dagforge.values import Literal, RunText, RunValue
 
 SKIPPED, BLOCKED, FAILED, STOPPED = "up to date", "not run", "failed", "stopped"
 GRACE_SECONDS = 10.0
+# How long what a task has started may go on writing once the task itself is done.
+LEFT_SECONDS = 2.0
 Tell = Callable[[str, str], None]
 """Takes a task_id and a line of its output, or what became of it."""
 
@@ -91,7 +93,7 @@ def command_of(run: LocalRun, task: Task) -> list[str]:
     """Return the command that runs a task here: the generated one, with this interpreter."""
     values = {"run_id": run.place.run_id, "parameters": "{}", "structure": run.dag.structure_hash}
     words = [_text(word, values) for word in task.command]
-    if task.runs == "command" and words[:1] != list(task.settings["entrypoint"])[:1]:
+    if not _is_ours(task):
         return words
     skip = len(task.settings["entrypoint"])
     # The last of an option counts: the DAG's own may name a folder of the workers.
@@ -101,6 +103,13 @@ def command_of(run: LocalRun, task: Task) -> list[str]:
     if run.conf is not None:
         command += ["--conf", str(run.conf)]
     return command
+
+
+def _tell_lines(child: subprocess.Popen[str], task_id: str, tell: Tell) -> None:
+    assert child.stdout is not None
+    with child.stdout:
+        for line in child.stdout:
+            tell(task_id, line.rstrip("\n"))
 
 
 def _text(word: Any, values: Mapping[str, str]) -> str:
@@ -161,10 +170,27 @@ def _run_one(run: LocalRun, task: Task, children: _Children, tell: Tell, outcome
         code = 127
     outcome.seconds[task.task_id] = time.monotonic() - begin
     status = STOPPED if children.stopping else SUCCESS if code == 0 else FAILED
+    if status == SUCCESS and not _is_done(run, task):
+        status = FAILED
+        tell(task.task_id, "its process ended before its nodes were done, as if all were well")
     if status == FAILED and code < 0:
         tell(task.task_id, f"killed by {signal.Signals(-code).name}")
     tell(task.task_id, f"{status} in {outcome.seconds[task.task_id]:.1f} s")
     return status
+
+
+def _is_done(run: LocalRun, task: Task) -> bool:
+    """Say whether a task whose process ended well has recorded that it did what it should."""
+    if not _is_ours(task):
+        return True
+    record = read_record(Files(run.store_url), run.place, task.task_id)
+    return record is not None and record.status == SUCCESS
+
+
+def _is_ours(task: Task) -> bool:
+    """Say whether `dagforge run` is what the task starts, not a command of the user's own."""
+    entrypoint = list(task.settings["entrypoint"])
+    return task.runs != "command" or list(task.command[:1]) == entrypoint[:1]
 
 
 @dataclass(slots=True)
@@ -200,13 +226,20 @@ class _Children:
                 start_new_session=True,
             )
             self._running.add(child)
-        assert child.stdout is not None
+        reader = threading.Thread(target=_tell_lines, args=(child, task_id, tell), daemon=True)
+        reader.start()
         try:
-            for line in child.stdout:
-                tell(task_id, line.rstrip("\n"))
-            return child.wait()
+            code = child.wait()
+            reader.join(LEFT_SECONDS)
+            if reader.is_alive():
+                # Where a pod ends with its command, what it started ends, too.
+                tell(task_id, "ending processes that it started and that still run")
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(child.pid, number)
+                    reader.join(LEFT_SECONDS)
+            return code
         finally:
-            child.stdout.close()
             with self._lock:
                 self._running.discard(child)
 

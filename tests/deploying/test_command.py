@@ -240,6 +240,42 @@ def test_unchecked_deploys_what_is_there(root: Path) -> None:
     assert there(root) == ["shop_etl.py"]
 
 
+@pytest.mark.parametrize("text", ["", "<<<<<<< HEAD\n", "# by hand\n"])
+def test_a_file_without_its_header_is_not_taken_for_gone(root: Path, text: str) -> None:
+    (root / "conf/base/pipelines.yml").write_text(
+        "etl: {nodes: [{name: load, func: 'shop:load'}]}\n"
+        "ml: {nodes: [{name: fit, func: 'shop:fit'}]}\n"
+    )
+    ok(run("create", "-q"))
+    ok(run("deploy", "../bucket"))
+    file = root / "dags" / "shop_ml.py"
+    file.write_text(text)
+    ran = run("deploy", "../bucket", "--unchecked")
+    assert ran == Ran(
+        1,
+        "",
+        "dags/shop_ml.py: error: this file has no header, so it is not clear whether "
+        "../bucket/shop_ml.py is to go [bad-header]\n"
+        "  fix: make it again with `dagforge create`; delete it, if its DAG is to go\n",
+    )
+    assert there(root) == ["shop_etl.py", "shop_ml.py"]
+    file.unlink()
+    ok(run("deploy", "../bucket", "--unchecked"))
+    assert there(root) == ["shop_etl.py"]
+
+
+def test_urls_of_folders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    place = root.parent.as_posix()
+    for url in (f"file://{place}/a/", f"FILE://localhost{place}/b", "~/c", "./gs:/d"):
+        assert ok(run("deploy", url)).out.endswith(": 1 new\n")
+    assert there(root, "a") == there(root, "b") == there(root, "c") == ["shop_etl.py"]
+    assert there(root, "shop/gs:/d") == ["shop_etl.py"]
+    facts(root, '[deploy]\nurl = "~/e"\n')
+    ok(run("deploy"))
+    assert there(root, "e") == ["shop_etl.py"]
+
+
 def test_other_projects_files_in_the_output_folder_are_left(root: Path) -> None:
     facts(root, "")
     (root / "dagforge.toml").write_text('project = "mail"\n')

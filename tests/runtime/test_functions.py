@@ -113,8 +113,8 @@ def test_results_as_outputs(outputs: list[str], result: Any, expected: Any) -> N
     ("result", "told"),
     [
         ((1, 2, 3), "3 values (a tuple)"),
-        (None, "one value (a NoneType)"),
-        ({"a": 1}, "one value (a dict)"),
+        (None, "None"),
+        ({"a": 1}, "a dict with 'a'"),
         ("ab", "one value (a str)"),
     ],
 )

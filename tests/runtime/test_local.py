@@ -209,3 +209,76 @@ def test_a_signal_stops_the_children_and_leaves_the_store_whole(
     write_files(tmp_path, {})
     assert dagforge(tmp_path, "run", "sums", "--resume", "--run-id", "r").returncode == 0
     assert total(tmp_path, "r") == 26
+
+
+ODD = """\
+import os
+import subprocess
+import sys
+
+import dagforge
+
+
+class Stop(BaseException):
+    pass
+
+
+@dagforge.node
+def leaves():
+    os._exit(0)
+
+
+@dagforge.node
+def raises():
+    raise Stop("enough")
+
+
+@dagforge.node
+def closes():
+    sys.stdout.close()
+    return 1
+
+
+@dagforge.node
+def starts():
+    subprocess.Popen(["sleep", "60"])
+    return 1
+
+
+@dagforge.node
+def holds():
+    return open(__file__)
+
+
+@dagforge.node
+def lacks():
+    import no_such_library
+
+
+@dagforge.pipeline
+def odd():
+    leaves(), raises(), closes(), starts(), holds(), lacks()
+"""
+
+
+def test_functions_that_end_their_process_in_odd_ways(tmp_path: Path) -> None:
+    write_files(tmp_path, {"odd.py": ODD, "conf/base/pipelines.yml": 'odd: {python: "odd:odd"}\n'})
+    began = time.monotonic()
+    done = dagforge(tmp_path, "run", "odd", "--jobs", "2")
+    assert time.monotonic() - began < 50
+    assert done.returncode == 1
+    statuses = dict(line.split()[:2] for line in done.stdout.splitlines() if " " in line)
+    assert {name: statuses[name] for name in ("leaves", "raises", "holds", "lacks")} == (
+        dict.fromkeys(("leaves", "raises", "holds", "lacks"), "failed")
+    )
+    assert {statuses["closes"], statuses["starts"]} == {"success"}
+    for text in (
+        "leaves | its process ended before its nodes were done, as if all were well",
+        "error: the task was ended by odd.Stop: enough [node-failed]",
+        "starts | ending processes that it started and that still run",
+        "odd.py:34:1: error: node 'holds', output 'holds': a _io.TextIOWrapper cannot be handed",
+        "fix: install 'no_such_library' (pip install no-such-library) where the task runs",
+    ):
+        assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "[internal]" not in done.stderr
