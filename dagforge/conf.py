@@ -465,6 +465,7 @@ def _read_bytes(path: Path, root: Path) -> bytes:
 
 
 _REFERENCE = re.compile(r"(?P<escape>\$?)\$\{env:(?P<body>[^}]*)(?P<close>\}?)")
+_KEDRO_REFERENCE = re.compile(r"(?P<escape>\$?)\$\{(?:globals|runtime_params|oc\.env):[^}]*\}?")
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
 
 
@@ -514,4 +515,21 @@ def _substitution(project: Project, environ: Mapping[str, str]) -> Substitute:
             raise Refused("env-input", f"the environment variable {name} is not UTF-8")
         return value
 
-    return lambda text: _REFERENCE.sub(value_of, text)
+    if project.kedro is None:
+        return lambda text: _REFERENCE.sub(value_of, text)
+    return lambda text: _KEDRO_REFERENCE.sub(_refuse_of_kedro, _REFERENCE.sub(value_of, text))
+
+
+def _refuse_of_kedro(match: re.Match[str]) -> str:
+    """Return the text that an escaped reference stands for; refuse any other one.
+
+    Raises:
+        Refused: Kedro would fill it in, but does not read this file.
+    """
+    if match["escape"]:
+        return match[0][1:]
+    raise Refused(
+        "kedro-conf",
+        f"Kedro fills in {match[0]}, and this file is DagForge's own",
+        f"set it in airflow.yml, which Kedro reads, or write ${match[0]} for the text itself",
+    )

@@ -97,6 +97,7 @@ _SCHEMA_KEYS = (
     "additionalProperties",
     "required",
     "minItems",
+    "prefixItems",
     "maxItems",
     "minLength",
     "maxLength",

@@ -576,6 +576,12 @@ def test_variable_named_like_one_of_kedro_airflows_is_refused(name: str, show: A
     )
 
 
+def test_every_reserved_name_is_told(show: Any) -> None:
+    with pytest.raises(DagForgeError) as caught:
+        show("", airflow=settings_text(env="x", pipeline="y"))
+    assert [problem.code for problem in caught.value.problems] == ["reserved-name"] * 2
+
+
 # --- undefined is empty, and told
 
 
@@ -765,6 +771,19 @@ def test_output_that_is_no_python(
     with pytest.raises(DagForgeError) as caught:
         show(source, airflow=settings_text(**settings))
     assert str(caught.value) == (tmp_path / "dag.j2").as_posix() + expected
+
+
+@pytest.mark.parametrize(
+    "source", ["", "\n", "{# all of it is gone #}\n\n", "{% if no %}x{% endif %}"]
+)
+def test_output_of_nothing_is_refused(source: str, show: Any) -> None:
+    with pytest.raises(DagForgeError, match="the template gives nothing for pipeline"):
+        show(source)
+
+
+def test_nodes_that_are_not_there_are_refused_as_by_kedro(show: Any) -> None:
+    with pytest.raises(DagForgeError, match="Pipeline does not contain nodes named"):
+        show("# {{ pipeline.only_nodes('nope') }}")
 
 
 def test_output_mistake_of_an_included_file_is_shown_there(show: Any, tmp_path: Path) -> None:

@@ -192,8 +192,15 @@ class KedroPipeline:
     data_sets = datasets
 
     def only_nodes(self, *names: str) -> KedroPipeline:
-        """Return the part with the nodes of these names."""
-        return self._only({node.name for node in self.definition} & set(names))
+        """Return the part with the nodes of these names.
+
+        Raises:
+            ValueError: there is none of a name, as in Kedro.
+        """
+        unknown = sorted(set(names) - {node.name for node in self.definition})
+        if unknown:
+            raise ValueError(f"Pipeline does not contain nodes named {unknown}.")
+        return self._only(set(names))
 
     def only_nodes_with_tags(self, *tags: str) -> KedroPipeline:
         """Return the part with the nodes that have one of these tags."""

@@ -40,6 +40,7 @@ from dagforge.conf import read_regular, shown_path
 from dagforge.errors import (
     DagForgeError,
     Problem,
+    Problems,
     SourceLocation,
     TemplateError,
     Warn,
@@ -121,6 +122,13 @@ def render_kedro_template(
         raise _template_error(environment, template, error) from error
     if not text.endswith("\n"):
         text += "\n"
+    if not text.strip():
+        raise TemplateError.of(
+            "template-output",
+            f"the template gives nothing for pipeline '{dag.pipeline.name}'",
+            at=SourceLocation(loader.shown(template)),
+            fix="write the DAG into it; Airflow passes over an empty file without a word",
+        )
     _check_compiles(text, environment, template, context, report)
     _warn_none(text, environment, template, context, warn)
     _warn_ungrouped(dag, SourceLocation(loader.shown(template)), seen, warn)
@@ -138,15 +146,17 @@ def _context(
 ) -> dict[str, Any]:
     """Return every variable of the template; users' settings win over names of some releases."""
     own = _user_settings(settings)
+    problems = Problems()
     for name in ALWAYS_GIVEN:
         if name in own:
-            raise TemplateError.of(
+            problems.error(
                 "reserved-name",
                 f"'{name}' is what kedro-airflow itself tells every template",
-                at=settings.place(("vars", name), _user_layers(settings)),
+                settings.place(("vars", name), _user_layers(settings)),
                 fix="give the variable another name",
                 at_key=True,
             )
+    problems.raise_errors(TemplateError)
     pipeline = kedro_pipeline(dag.pipeline)
     groups = task_groups(dag, pipeline)
     of_tasks = "nodes" in seen.names and "nodes" not in own

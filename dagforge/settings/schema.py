@@ -215,6 +215,7 @@ _MISPLACED = {
 
 _PATTERN_FIXES = {
     r"\S": "say why",
+    r"^\S+$": "write each word of the command by itself, such as [uv, run, kedro]",
     "^[0-9]+([.][0-9]+)*$": 'write a release such as "10.11"',
     r"^(downstream|upstream|absolute|\w+([.]\w+)+)$": "write downstream, upstream, absolute or an "
     "import path",
@@ -268,7 +269,8 @@ def _type_fix(value: Any, types: Iterable[str], setting: Setting | None) -> str 
     if isinstance(value, str) and wanted & {"integer", "number", "boolean"}:
         return "drop the quotes" if _is_scalar_text(value, wanted) else None
     if isinstance(value, str) and "array" in wanted:
-        return f"[{value}]"
+        is_command = setting is not None and "prefixItems" in setting.schema
+        return f"[{', '.join(value.split()) if is_command else value}]"
     return None
 
 
