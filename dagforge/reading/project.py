@@ -108,6 +108,9 @@ class Project:
 _TABLES = re.compile(rb"(?m)^\s*\[\s*tool\s*\.\s*\"?(?:dagforge|kedro)\b")
 
 
+_AT_THE_TOP = "leave out `tool.dagforge`: in this file, its keys stand at the top"
+
+
 def holds_project(folder: Path) -> bool:
     """Say whether a folder is that of a project."""
     pyproject = folder / "pyproject.toml"
@@ -251,7 +254,7 @@ def sound_facts(
                 "project-key",
                 f"there is no key '{key}' in DagForge's project facts",
                 at,
-                fix=did_you_mean(key, keys),
+                fix=did_you_mean(key, keys) if key != "tool" else _AT_THE_TOP,
                 at_key=True,
             )
         elif expected is str:
