@@ -13,7 +13,12 @@ from dagforge.suspicion import KEYS, SHAPES, Shape
 
 _IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:(?P<password>[^\s/@'\"]+)@", re.IGNORECASE)
 _ASSIGNED = re.compile(
-    r"(?:^|(?<=[\s;?&,'\"]))(?P<name>-{0,2}[A-Za-z][\w.-]*)\s*=\s*(?P<value>[^\s;&,'\"]+)"
+    r"(?:^|(?<=[\s;?&,'\"]))(?P<name>-{0,2}[A-Za-z][\w.-]*)\s*=\s*[\"']?(?P<value>[^\s;&,'\"]+)"
+)
+# Not a word of letters alone: prose names options too.
+_OPTION = re.compile(
+    r"(?:^|(?<=\s))(?P<name>--[A-Za-z][\w-]*)\s+[\"']?"
+    r"(?![A-Za-z]+(?:[\s.,;:'\"]|$))(?P<value>[^\s;&,'\"-][^\s;&,'\"]*)"
 )
 
 _HEADER = re.compile(
@@ -21,8 +26,10 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 
-_SURE = frozenset({"password", "passwd", "passphrase"})
+# `PGPASSWORD` is one word.
+_SURE = ("password", "passwd", "passphrase")
 _LIKELY = frozenset({"secret", "token", "apikey", "authorization"})
+_LIKELY_AT_THE_END = frozenset({"jwt", "pass"})
 _ENDINGS = frozenset({"value", "text", "plain", "literal", "default"})
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
@@ -56,9 +63,9 @@ def certainty(name: str) -> int:
         words.pop()
     if not words:
         return 0
-    if words[-1] in _SURE or (len(words) > 1 and words[-1] == "pwd"):
+    if words[-1].endswith(_SURE) or (len(words) > 1 and words[-1] == "pwd"):
         return 2
-    if words[-1] in _LIKELY or (len(words) > 1 and words[-1] == "jwt"):
+    if words[-1] in _LIKELY or (len(words) > 1 and words[-1] in _LIKELY_AT_THE_END):
         return 1
     return int(words[-1] == "key" and len(words) > 1 and words[-2] in KEYS)
 
@@ -97,7 +104,9 @@ def found_in(text: str, shapes: Sequence[Shape] = SHAPES) -> Iterator[tuple[int,
 
 
 def assigned_in(text: str) -> Iterator[tuple[int, str]]:
-    """Yield where a word such as `--password=...` gives a credential, and the name that it has."""
-    for match in _ASSIGNED.finditer(text) if "=" in text else ():
+    """Yield where words such as `--password=...` give a credential, and the name that it has."""
+    assigned = _ASSIGNED.finditer(text) if "=" in text else ()
+    options = _OPTION.finditer(text) if "--" in text else ()
+    for match in (*assigned, *options):
         if "(" not in match["value"] and is_literal(match["name"], match["value"]):
             yield match.start("value"), match["name"]

@@ -34,7 +34,13 @@ _reads: ContextVar[set[str]] = ContextVar("reads")
 
 
 class Vars(Mapping[str, Any]):
-    """Free variables, which remembers the names that a template asked for."""
+    """Free variables, which remembers the names that a template asked for.
+
+    Attributes:
+        called: how messages name it.
+    """
+
+    called = "vars"
 
     def __init__(self, values: Mapping[str, Any], reads: set[str]) -> None:
         self._values = values

@@ -5,8 +5,9 @@ A line that only looks like one says so in a comment: `# dagforge: not a secret,
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dagforge.conf import Conf, Document, read_regular
 from dagforge.errors import Path as KeyPath
 from dagforge.errors import Problem, SourceLocation
 from dagforge.frozen import frozen
-from dagforge.suspicion import SHAPES, Shape, Suspicion, suspicion
+from dagforge.suspicion import SHAPES, Suspicion, suspicion
 from dagforge.target import Target
 
 _MARK = r"\bdagforge:\s*not a secret\b[\s,;:.-]*(?P<reason>.*)"
@@ -24,6 +25,8 @@ _NAMES_OF_A_NODE = frozenset({"inputs", "outputs", "func", "tags", "after", "nam
 """What in a node names something: an argument called `password` is given a dataset."""
 _VALUE_OF = frozenset({"default", "value", "literal", "const"})
 """Keys whose value is that of what stands around them."""
+_SIGNS = ("=", "://", "uthori", "--", "{", "[")
+"""One of these is in a text that holds a credential; to look closer is half of the time."""
 _QUOTED = r"(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*[=:]\s*(?P<quote>[\"'])(?P<value>.*?)(?P=quote)"
 
 
@@ -77,7 +80,7 @@ def _in_document(document: Document, sort: str, target: Target) -> Iterator[Prob
     if not suspected and not marked:
         return
     problems = [
-        Problem("secret", found.message, document.locate(found.path), _fix(found, sort, target))
+        Problem("secret", found.message, document.origin(*found.path), _fix(found, sort, target))
         for found in (_in_values(document.data, suspected, sort) if suspected else ())
     ]
     yield from _unmarked(problems, source.decode("utf-8"), document.file)
@@ -111,9 +114,8 @@ def _in_values(data: Any, suspected: Suspicion, sort: str) -> Iterator[Found]:
                 shown = called.lstrip("-")
                 message = f"the value of '{shown}' stands here in plain text"
                 yield Found((*path, key), message, shown)
-            # Most texts hold none of these; to call for each of them would be half of the time.
-            elif kind is str and (shapes or "=" in value or "://" in value or "uthori" in value):
-                found = _in_text(value, shapes, names)
+            elif kind is str and (shapes or any(sign in value for sign in _SIGNS)):
+                found = _in_text(value, suspected, names)
                 if found is not None:
                     yield Found((*path, key), *found)
 
@@ -141,16 +143,27 @@ def _parts(container: Any, name: str | None) -> Iterator[tuple[str | int, Any, s
             before = value
 
 
-def _in_text(text: str, shapes: Sequence[Shape], names: bool) -> tuple[str, str | None] | None:
+def _in_text(text: str, suspected: Suspicion, names: bool) -> tuple[str, str | None] | None:
     """Return what the first credential in a text is, and its name; None without one."""
     from dagforge.credentials import assigned_in, found_in
 
-    for _, message in found_in(text, shapes):
+    for _, message in found_in(text, suspected.shapes):
         return message, None
+    if names and text.lstrip().startswith(("{", "[")):
+        for inner in _in_values(_json(text), suspected, ""):
+            return inner.message, inner.name
     for _, name in assigned_in(text) if names else ():
         shown = name.lstrip("-")
         return f"the value of '{shown}' stands here in plain text", shown
     return None
+
+
+def _json(text: str) -> Any:
+    """Return what a text says in JSON, None where it says nothing."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _in_template(path: Path, shown: str, target: Target) -> Iterator[Problem]:
@@ -232,6 +245,8 @@ def _fix(found: Found, sort: str, target: Target) -> str:
         setting = target.settings[settings[0]]
         if setting.name in instead:
             sort = setting.name
+            if parts[-1] not in (setting.name, *_VALUE_OF):
+                name = parts[-1]  # a text may hold another: AIRFLOW_CONN_DB has a password
         elif setting.templated:
             sort = "templated"
     return instead[sort].replace("<name>", name)

@@ -84,7 +84,7 @@ KEYS = frozenset(
 _SHORTEST_SHAPE = 20
 _SIGNS = [(shape, [sign.encode() for sign in shape.signs]) for shape in SHAPES]
 _PRIVATE_KEY = next(shape for shape in SHAPES if "PRIVATE" in shape.signs)
-_NAME_SIGNS = (b"passw", b"passphrase", b"pwd", b"secret", b"token", b"jwt", b"authorization")
+_NAME_SIGNS = (b"pass", b"pwd", b"secret", b"token", b"jwt", b"authorization")
 _KEY_NAMES = rb"(?:%s)[ _.-]?key" % "|".join(sorted(KEYS)).encode()
 _PASSWORD_IN_URL = rb"://[^\s/:@'\"]*:[^\s/@'\"]+@"
 

@@ -121,6 +121,12 @@ NAMES = [
     ("smtp-passwd", 2),
     ("db_pwd", 2),
     ("password2", 2),
+    ("PGPASSWORD", 2),
+    ("dbpassword", 2),
+    ("smtp_pass", 1),
+    ("pass", 0),
+    ("passengers", 0),
+    ("bypass", 0),
     ("token", 1),
     ("githubToken", 1),
     ("AWS_SECRET_ACCESS_KEY", 1),
@@ -209,7 +215,38 @@ WORDS = [
     ("TOKEN=$(cat /run/token)", []),
     ("login(token=get_token())", []),
     ("--max-tokens=12345678", []),
+    ("psql --password='hunter2' -c 'select 1'", ["--password"]),
+    ('export PGPASSWORD="hunter2"; psql', ["PGPASSWORD"]),
+    ("load --user shop --password hunter2", ["--password"]),
+    ("load --api-token 9f8e7d6c5b4a", ["--api-token"]),
+    ("load --password $PGPASSWORD --password-file 1.txt --token --fast", []),
+    ("Needs --password or a file; --password, too.", []),
+    ("login --password-stdin --max-tokens 12345678", []),
 ]
+
+
+JSON_TEXTS = [
+    ('{"conn_type": "postgres", "password": "hunter2"}', True),
+    ('[{"auth": {"client_secret": "9f8e7d6c5b4a"}}]', True),
+    ('{"extra": "{\\"password\\": \\"hunter2\\"}"}', True),
+    ('{"password": "{{ conn.db.password }}"}', False),
+    ('{"password": ""}', False),
+    ('{"password": broken', False),
+    ("{{ conn.db.password }}", False),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), JSON_TEXTS)
+def test_credentials_in_json(text: str, secret: bool, tmp_path: Path) -> None:
+    settings = f"default:\n  image: shop\n  env_vars:\n    AIRFLOW_CONN_DB: '{text}'\n"
+    files = {AIRFLOW: settings}
+    with pytest.raises(DagForgeError) as caught:  # there is no machine 'small'
+        build_project(tmp_path, files, target="airflow-k8s", render=True)
+    assert ("the value of 'password' stands here" in str(caught.value)) is (
+        secret and "client_secret" not in text
+    )
+    assert ("[secret]\n" in str(caught.value)) is secret
+    assert ("deploy_target: AIRFLOW_CONN_DB" in str(caught.value)) is secret
 
 
 @pytest.mark.parametrize(("text", "names"), WORDS)

@@ -185,6 +185,9 @@ class _SettingsReader:
         elif base in CALLBACKS and what in ("name", "file"):
             if what == "name" and (file := config.get(f"{base}_file")):
                 self._callback_of_dag(base, callable_in_file(part, file, notes, world), part)
+            elif config.get(f"{base}_name") is None or config.get(f"{base}_file") is None:
+                other = f"{base}_{'file' if what == 'name' else 'name'}"
+                notes.leave(f"'{key}' is of no use without '{other}'", part.place, f"add {other}")
         elif key in CALLBACKS:
             if part.value is not None:
                 self._callback_of_dag(key, callback(part, notes, world), part)
@@ -328,6 +331,8 @@ def task_setting(
 
 def _params(part: Part, notes: Notes, world: World) -> Part:
     """Return run parameters; a mapping with a default describes one, other mappings are values."""
+    if not isinstance(part.value, Mapping):
+        return value_of(part, notes, world)  # told to be no mapping where the setting is read
     made = {}
     for name, entry in part.items():
         path = entry.value.get("__type__") if isinstance(entry.value, Mapping) else None

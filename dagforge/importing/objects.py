@@ -149,7 +149,9 @@ def _date_object(part: Part) -> Part:
 
 
 def _joined(part: Part, notes: Notes, world: World) -> Part:
-    pieces = part if isinstance(part.value, tuple) else part.value["__join__"]
+    pieces = part.get("__join__") or part
+    if not isinstance(pieces.value, tuple):
+        notes.refuse("what is joined must be a list", part.at)
     texts = [value_of(each, notes, world).value for each in pieces]
     if not all(isinstance(text, (str, int, float)) for text in texts):
         notes.refuse("only text can be joined", part.at)

@@ -95,7 +95,17 @@ def _same(first: Any, second: Any) -> bool:
 def _pattern(name: str, value: Any, pattern: re.Pattern[str]) -> Iterator[Broken]:
     for path, item in _items(value):
         if isinstance(item, str) and pattern.fullmatch(item) is None:
-            yield path, f"{name} must match {pattern.pattern}, not be {describe(item)}", None
+            message = f"{name} must match {pattern.pattern}, not be {describe(item)}"
+            yield path, message, _whole(pattern, item)
+
+
+def _whole(pattern: re.Pattern[str], text: str) -> str | None:
+    """Return what to do about a pattern that was meant for one end of the text."""
+    begins, ends = pattern.pattern.startswith("^"), pattern.pattern.endswith("$")
+    if begins == ends or not pattern.search(text):
+        return None
+    whole = f"{pattern.pattern}.*" if begins else f".*{pattern.pattern}"
+    return f"a pattern is for the whole text: {whole} is for this end of it"
 
 
 def _contains(name: str, value: Any, pattern: re.Pattern[str]) -> Iterator[Broken]:

@@ -14,6 +14,8 @@ from dagforge.policy.schedules import Window, parse_window
 from dagforge.reading.scalars import kind_of
 from dagforge.settings.convert import check_timezone, parse_duration
 
+# The beginning of an image's name: no URL, tag, or pattern.
+_NO_REGISTRY = re.compile(r"://|[\s*@]|^/|:(?!\d+(?:/|$))")
 Scalar = (str, int, float, bool)
 
 
@@ -49,6 +51,14 @@ def _values(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _flags(value: Any) -> tuple[Any, ...]:
+    return tuple(_flag(item) for item in _values(value))
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return tuple(_number(item) for item in _values(value))
+
+
 def _severity(value: Any) -> str:
     if value not in ("error", "warning"):
         raise WrongOption('must be "error" or "warning"')
@@ -70,6 +80,12 @@ def _number(value: Any) -> float:
     return value
 
 
+def _length(value: Any) -> float:
+    if _number(value) < 1:
+        raise WrongOption("must be at least 1")
+    return float(value)
+
+
 def _duration(value: Any) -> datetime.timedelta:
     length = parse_duration(value) if isinstance(value, str) else None
     if length is None:
@@ -82,11 +98,30 @@ def _quantities(value: Any) -> Mapping[str, tuple[Fraction, str]]:
         raise WrongOption('must map resources to sizes, such as {limits.memory = "64Gi"}')
     found = {}
     for path, text in _leaves(value):
+        _check_resource(path)
         size = quantity(text)
         if size is None:
             raise WrongOption(f"says '{text}', which is no Kubernetes quantity")
         found[path] = size, str(text)
     return found
+
+
+def _resources(value: Any) -> tuple[str, ...]:
+    for path in _texts(value):
+        _check_resource(path)
+    return _texts(value)
+
+
+def _check_resource(path: str) -> None:
+    if not path.startswith(("requests.", "limits.")):
+        raise WrongOption(f"says '{path}', which must begin with 'requests.' or 'limits.'")
+
+
+def _registries(value: Any) -> tuple[str, ...]:
+    for text in _texts(value):
+        if _NO_REGISTRY.search(text):
+            raise WrongOption(f"says '{text}', which is no registry such as \"ghcr.io/acme\"")
+    return _texts(value)
 
 
 def _leaves(value: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
@@ -120,19 +155,27 @@ def _flag_or_texts(value: Any) -> bool | tuple[str, ...]:
     return value if isinstance(value, bool) else _texts(value)
 
 
+QUALIFIERS = ("timezone",)
+"""Options that only say how another one is meant."""
 COMMON: Mapping[str, Read] = {"severity": _severity, "fix": _text}
 _GIVEN: Mapping[str, Read] = {"required": _flag, "forbidden": _flag}
 _CHOICE: Mapping[str, Read] = {"one-of": _values, "none-of": _values}
 _TEXT: Mapping[str, Read] = {**_CHOICE, "pattern": _pattern}
-NAME: Mapping[str, Read] = {**_TEXT, "max-length": _number}
-TEXT: Mapping[str, Read] = {**_GIVEN, **_TEXT, "max-length": _number}
-IMAGE: Mapping[str, Read] = {**TEXT, "registries": _texts, "latest": _flag, "digest": _flag}
-FLAG: Mapping[str, Read] = {**_GIVEN, **_CHOICE}
-NUMBER: Mapping[str, Read] = {**FLAG, "min": _number, "max": _number}
+NAME: Mapping[str, Read] = {**_TEXT, "max-length": _length}
+TEXT: Mapping[str, Read] = {**_GIVEN, **_TEXT, "max-length": _length}
+IMAGE: Mapping[str, Read] = {**TEXT, "registries": _registries, "latest": _flag, "digest": _flag}
+FLAG: Mapping[str, Read] = {**_GIVEN, "one-of": _flags, "none-of": _flags}
+NUMBER: Mapping[str, Read] = {
+    **_GIVEN,
+    "one-of": _numbers,
+    "none-of": _numbers,
+    "min": _number,
+    "max": _number,
+}
 DURATION: Mapping[str, Read] = {**_GIVEN, "min": _duration, "max": _duration}
 LIST: Mapping[str, Read] = {**_GIVEN, **_TEXT, "contains": _pattern}
 MAPPING: Mapping[str, Read] = {"required": _flag_or_texts, "forbidden": _flag}
-RESOURCES: Mapping[str, Read] = {"required": _texts, "min": _quantities, "max": _quantities}
+RESOURCES: Mapping[str, Read] = {"required": _resources, "min": _quantities, "max": _quantities}
 SCHEDULE: Mapping[str, Read] = {
     **_GIVEN,
     **_TEXT,

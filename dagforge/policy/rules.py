@@ -113,7 +113,7 @@ def _rule(name: str, written: Any, table: Table, target: Target, problems: Probl
         demanded, more = _read(name, written, known, at, problems, free=False)
         if demanded is None:
             return None
-        if not demanded.keys() - options.COMMON.keys():
+        if not demanded.keys() - options.COMMON.keys() - {*options.QUALIFIERS}:
             problems.error("policy-rule", f"the rule '{name}' demands nothing", at)
             return None
         subjects, judge = _about(name, demanded, target)
@@ -155,10 +155,25 @@ def _read(
             good[key] = readers[key](value)
         except WrongOption as error:
             problems.error("policy-rule", f"'{key}' of the rule '{name}' {error}", at / key)
-    least, most = good.get("min"), good.get("max")
-    if least is not None and most is not None and not isinstance(least, dict) and least > most:
-        problems.error("policy-rule", f"the rule '{name}' leaves nothing between min and max", at)
+    for fault in _contradictions(good):
+        problems.error("policy-rule", f"the rule '{name}' {fault}", at)
     return (good if len(problems.found) == before else None), more
+
+
+def _contradictions(demanded: Demanded) -> Iterator[str]:
+    """Yield what no value at all can keep to."""
+    least, most = demanded.get("min"), demanded.get("max")
+    if isinstance(least, dict) and isinstance(most, dict):
+        for key in least:
+            if key in most and least[key] > most[key]:
+                yield f"leaves nothing between min and max of '{key}'"
+    elif least is not None and most is not None and least > most:
+        yield "leaves nothing between min and max"
+    if demanded.get("required") and demanded.get("forbidden"):
+        yield "demands that it is set, and that it is not"
+    allowed = demanded.get("one-of", ())
+    if allowed and all(each in demanded.get("none-of", ()) for each in allowed):
+        yield "leaves nothing of 'one-of'"
 
 
 # --- what a rule is about

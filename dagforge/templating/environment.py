@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import keyword
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -252,6 +252,8 @@ class PythonEnvironment(jinja2.Environment):
         filters: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.sources: dict[str, str] = {}
+        self._trees: dict[str, nodes.Template] = {}
+        self._checked: set[str] = set()
         super().__init__(
             loader=loader,
             undefined=PythonUndefined,
@@ -275,7 +277,63 @@ class PythonEnvironment(jinja2.Environment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         file = filename or name or "<template>"
         self.sources[file] = source
-        return _prepared(super()._parse(source, name, filename), file)
+        tree = _prepared(super()._parse(source, name, filename), file)
+        self._trees[name or file] = tree
+        return tree
+
+    def get_template(
+        self,
+        name: str | jinja2.Template,
+        parent: str | None = None,
+        globals: MutableMapping[str, Any] | None = None,
+    ) -> jinja2.Template:
+        """Return a template, refusing blocks of it that none of those it extends has."""
+        template = super().get_template(name, parent, globals)
+        if isinstance(name, str) and name in self._trees and name not in self._checked:
+            self._checked.add(name)
+            self._check_blocks(name, _file_of(template))
+        return template
+
+    def _check_blocks(self, name: str, file: str) -> None:
+        tree = self._trees[name]
+        above = _extended(tree)
+        if above is None:
+            return
+        known: set[str] = set()
+        seen, next_above = {name}, _extended(tree)
+        while next_above is not None:
+            if next_above in seen:
+                raise _error(
+                    "template-recursion",
+                    f"the template '{name}' extends itself",
+                    at=SourceLocation(file, next(tree.find_all(nodes.Extends)).lineno),
+                    fix=self._extends_fix(above, next_above),
+                )
+            seen.add(next_above)
+            try:
+                self.get_template(next_above)
+            except jinja2.TemplateNotFound:
+                # Rendering says so, and where.
+                return
+            known.update(block.name for block in self._trees[next_above].find_all(nodes.Block))
+            next_above = _extended(self._trees[next_above])
+        problems = [
+            Problem(
+                "unknown-block",
+                f"'{above}' has no block '{block.name}'",
+                SourceLocation(file, block.lineno),
+                did_you_mean(block.name, known) or _blocks_fix(known),
+            )
+            for block in _outer_blocks(tree)
+            if block.name not in known
+        ]
+        if problems:
+            raise TemplateError(problems)
+
+    def _extends_fix(self, *names: str) -> str:
+        known = set(self.list_templates())
+        builtin = [f"{BUILTIN}/{name}" for name in names if f"{BUILTIN}/{name}" in known]
+        return f"extend {builtin[0]}, the built-in one" if builtin else "extend another one"
 
     def handle_exception(self, source: str | None = None) -> NoReturn:  # noqa: ARG002
         """Raise the current exception as it is: where it happened is read from its traceback."""
@@ -411,6 +469,29 @@ _REFUSED_NODES = (
     nodes.MarkSafe,
     nodes.MarkSafeIfAutoescape,
 )
+
+
+def _extended(tree: nodes.Template) -> str | None:
+    """Return the template that one extends; None without one, or where rendering chooses it."""
+    extends = [node for node in tree.body if isinstance(node, nodes.Extends)]
+    name = extends[0].template if len(extends) == 1 else None
+    return name.value if isinstance(name, nodes.Const) and isinstance(name.value, str) else None
+
+
+def _blocks_fix(known: Collection[str]) -> str:
+    return f"its blocks are {', '.join(sorted(known))}" if known else "write a whole template"
+
+
+def _outer_blocks(tree: nodes.Template) -> list[nodes.Block]:
+    """Return the blocks that stand nowhere unless a template above has their names."""
+    blocks = list(tree.find_all(nodes.Block))
+    inner = {id(each) for block in blocks for each in block.find_all(nodes.Block)}
+    called = {
+        node.attr
+        for node in tree.find_all(nodes.Getattr)
+        if isinstance(node.node, nodes.Name) and node.node.name == "self"
+    }
+    return [block for block in blocks if id(block) not in inner and block.name not in called]
 
 
 def _filtered(child: nodes.Expr, name: str, file: str, number: int) -> nodes.Filter:
@@ -732,20 +813,23 @@ def _template_frames(
 def _unknown_name(
     error: _UnknownNameError, at: SourceLocation | None, seen: Mapping[str, Any]
 ) -> TemplateError:
-    owner, name = error.owner, error.name
+    owner, name, unset = error.owner, error.name, None
     if owner is missing:
         message = f"'{name}' is not defined"
         known = _visible_names(seen)
     elif isinstance(owner, Mapping):
-        message = f"there is no key {name!r} in this mapping"
+        what = getattr(owner, "called", None)
+        message = f"there is no key {name!r} in {f'`{what}`' if what else 'this mapping'}"
         known = [key for key in owner if isinstance(key, str)]
+        unset = f"set it under `{what}:` in the settings" if what else None
     elif isinstance(name, int):
         message = f"there is no item {name} in this {type(owner).__name__}"
         known = []
     else:
         message = f"a {type(owner).__name__} has no '{name}'"
         known = [key for key in dir(owner) if not key.startswith("_")]
-    fix = did_you_mean(str(name), known) or "check its spelling against the template's context"
+    near = did_you_mean(str(name), known)
+    fix = near or unset or "check its spelling against the template's context"
     return _error("template-undefined", message, at=at, fix=fix)
 
 
