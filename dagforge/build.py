@@ -12,7 +12,7 @@ import functools
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,8 @@ from dagforge.reading.packages import Package, fact_of, find_packages, targets_o
 from dagforge.render import Rendered, Templates, render
 from dagforge.resolve import (
     EXCEPTIONS,
+    FOR_TAGS,
+    FOR_TASKS,
     GROUPING_SETTINGS,
     Layer,
     Sections,
@@ -315,7 +317,16 @@ def attempt(
             free = [*sections.layers(names), *_own_layers(stages)]
             whole = len(stages) == len(names)
             files += _render(
-                stages, free, request, project, target, conf.packages, problems, steps, whole=whole
+                stages,
+                free,
+                request,
+                project,
+                target,
+                conf.packages,
+                problems,
+                steps,
+                sections=sections.pipelines,
+                whole=whole,
             )
     if strict:
         problems.found = [replace(problem, severity="error") for problem in problems.found]
@@ -434,6 +445,7 @@ def _render(
     problems: _Kept,
     steps: _Steps,
     *,
+    sections: Collection[str],
     whole: bool,
 ) -> list[RenderedFile]:
     """Return the files of the plans, all of them or none.
@@ -447,6 +459,7 @@ def _render(
         packages: that the project extends.
         problems: takes those of single files.
         steps: counts the files.
+        sections: names of the pipelines, which sections of settings may have.
         whole: all pipelines could be compiled.
     """
     team = _team_templates(request, project)
@@ -483,7 +496,7 @@ def _render(
     # the built-in ones read nothing of the kind.
     if whole or not own_templates:
         reads = {name for each in rendered for name in each.reads}
-        _check_read(free, target, reads, lenient=request.jinja_file is not None)
+        _check_read(free, target, sections, reads, lenient=request.jinja_file is not None)
     return [each.file for each in rendered]
 
 
@@ -634,7 +647,14 @@ def _relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _check_read(layers: Iterable[Layer], target: Target, reads: set[str], *, lenient: bool) -> None:
+def _check_read(
+    layers: Iterable[Layer],
+    target: Target,
+    sections: Collection[str],
+    reads: set[str],
+    *,
+    lenient: bool,
+) -> None:
     """Refuse settings that DagForge does not know and that no template has read."""
     problems = Problems()
     told: set[str] = set()
@@ -649,7 +669,9 @@ def _check_read(layers: Iterable[Layer], target: Target, reads: set[str], *, len
             if place is None:
                 message = f"{layer.label}: {message}"
             hint = target.facts.get("hints", {}).get(name)
-            fix = hint or did_you_mean(name, target.canonical)
+            if name in sections:
+                hint = f"write '{name}:' at the beginning of a line, beside default:"
+            fix = hint or did_you_mean(name, [*target.canonical, FOR_TAGS, FOR_TASKS])
             problem = Problem(
                 "unknown-setting",
                 message,

@@ -262,6 +262,7 @@ def read_conf(
     catalog: tuple[LayeredDocument, ...] = ()
     parameters: tuple[LayeredDocument, ...] = ()
     pipelines = reader.family("pipelines", problems, layers=(BASE,))
+    reader.refuse_family("pipelines", problems)
     if opened is None:
         catalog = reader.family("catalog", problems)
         parameters = reader.family("parameters", problems, substitute=False)
@@ -398,6 +399,18 @@ class _Reader:
                     documents.append(LayeredDocument(document, layer))
         return tuple(documents)
 
+    def refuse_family(self, name: str, problems: Problems) -> None:
+        """Report the files of a family that only base has where they are in the environment."""
+        if self.env is None:
+            return
+        for path in self._files(self.folder / self.env, name, problems):
+            problems.error(
+                "not-read",
+                f"{name} of an environment are not read: it changes settings, never what runs",
+                SourceLocation(shown_path(path, self.root)),
+                fix=f"move it to {shown_path(self.folder / self.base, self.root)}",
+            )
+
     def _read(
         self, path: Path, substitute: Substitute | None, problems: Problems
     ) -> Document | None:
@@ -481,6 +494,12 @@ def _substitution(project: Project, environ: Mapping[str, str]) -> Substitute:
 
         if match["escape"]:
             return match[0][1:]
+        if "${" in match["body"]:
+            raise Refused(
+                "env-input",
+                f"{match[0]} holds another reference, which would stay as it is",
+                "write a default that is plain text",
+            )
         parts = _VARIABLE.fullmatch(match["body"])
         if not match["close"] or parts is None:
             raise Refused(

@@ -514,9 +514,9 @@ def _read_sections(
             if data is None:
                 continue
             if not isinstance(data, dict):
-                problems.error(
-                    "wrong-type", f"section '{name}' must hold settings by name", at, at_key=True
-                )
+                if name == DEFAULT_SECTION or name in pipelines:
+                    message = f"section '{name}' must hold settings by name"
+                    problems.error("wrong-type", message, at, at_key=True)
                 lost[name] = frozenset(target.settings)
                 continue
             where = f"{env} {family}" if package is None else f"{package.name} {env} {family}"

@@ -95,11 +95,13 @@ def test_environments(tmp_path: Path) -> None:
 
 def test_pipelines_are_of_base_only(tmp_path: Path) -> None:
     files = {"conf/cloud/pipelines.yml": "q: {}\n", "conf/base/pipelines/r.yaml": "r: {}\n"}
-    conf = conf_in(tmp_path, files, env="cloud")
+    conf = conf_in(tmp_path, files)
     assert [document.file for document in conf.pipelines] == [
         "conf/base/pipelines/r.yaml",
         "conf/base/pipelines.yml",
     ]
+    with pytest.raises(LoadError, match=r"conf/cloud/pipelines.yml: error: .*\[not-read\]"):
+        conf_in(tmp_path, files, env="cloud")
 
 
 def test_catalog_and_parameters(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dagforge.cli.options import (
+    PathType,
     make_request,
     one_pipeline,
     project_options,
@@ -136,7 +137,7 @@ def _assumption_options(function: F) -> F:
 @click.option(
     "--durations",
     "durations_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathType(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="A YAML file with the length of each node: `train: 20m`.",
 )

@@ -13,6 +13,7 @@ import click
 
 from dagforge.cli.options import (
     OfPipelines,
+    PathType,
     make_request,
     message_options,
     output_folder,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     "-t",
     "--target-dir",
     "output",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="DIR",
     help="Folder for the DAG files.  [default: dags]",
 )
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--python",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="PATH",
     help="Interpreter with Airflow or Prefect, for --verify.  [default: this one]",
 )
@@ -224,10 +225,8 @@ def _say_files(report: WriteReport, found: Build, output: Path, options: Mapping
         say(f"{'unchanged':<10} {same} file{'s' if same != 1 else ''}", options)
     written = report.paths("created", "updated") and not options["check"]
     if written and not (options["verify"] or options["quiet"]):
-        click.echo(
-            f"not loaded in the orchestrator: `dagforge verify {shown} --python PATH` does that",
-            err=True,
-        )
+        command = f"dagforge verify {shlex.quote(shown)} --python PATH"
+        click.echo(f"not loaded in the orchestrator: `{command}` does that", err=True)
 
 
 def read_command(command: str, like: Request) -> Request:

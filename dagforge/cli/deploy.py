@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
+    PathType,
     make_request,
     message_options,
     output_folder,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     "-o",
     "--output-dir",
     "output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Folder of the generated files.  [default: dags]",
 )

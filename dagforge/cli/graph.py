@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
+    PathType,
     listed,
     make_request,
     one_pipeline,
@@ -102,7 +103,7 @@ class Steps(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="FILE",
     help="Write the picture to FILE.  [default: standard output]",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dagforge.cli.options import completing, message_options
+from dagforge.cli.options import PathType, completing, message_options
 from dagforge.cli.talk import say, tell
 from dagforge.commands.folders import short_path, working_folder
 from dagforge.errors import DagForgeError, LoadError, Problem, SourceLocation
@@ -39,21 +39,21 @@ def import_() -> None:
     "files",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=PathType(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE...",
 )
 @click.option(
     "-o",
     "--output-dir",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     default=Path(),
     metavar="DIR",
     help="Folder of the project that is written.  [default: here]",
 )
 @click.option(
     "--dags-folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Airflow's DAGs folder: where modules are imported from, and defaults.yml is looked for.",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dagforge.cli.options import completing, quiet_option
+from dagforge.cli.options import PathType, completing, quiet_option
 from dagforge.cli.talk import say
 from dagforge.commands.folders import short_path, working_folder
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.argument("folder", type=PathType(path_type=Path, file_okay=False), default=Path())
 @click.option(
     "--example",
     metavar="NAME",

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from dagforge.cli.options import make_request, project_options, talk_options, target_options
+from dagforge.cli.options import (
+    PathType,
+    make_request,
+    project_options,
+    talk_options,
+    target_options,
+)
 from dagforge.cli.talk import say_more, tell
 from dagforge.commands.folders import short_path, working_folder
 
@@ -15,14 +21,14 @@ from dagforge.commands.folders import short_path, working_folder
 @click.command()
 @click.option(
     "--dags",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="DIR",
     help="Folder with the DAG files of kedro-airflow.  [default: airflow_dags, else dags]",
 )
 @click.option(
     "-j",
     "--jinja-file",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=PathType(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
     help="The template of `kedro airflow create -j`, where it goes on being used.",
 )

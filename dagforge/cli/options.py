@@ -25,6 +25,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_OUTPUT: Final = "dags"
 
 
+class PathType(click.Path):
+    """A path on the command line; an empty one, of a variable that is not set, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def completing(what: str, *, listed: bool = False) -> Callable[..., Any]:
     """Return a function that completes values in a shell, as `completion.complete` does."""
 
@@ -69,12 +79,12 @@ project_options = with_options(
     click.option(
         "--project",
         "root",
-        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        type=PathType(path_type=Path, file_okay=False, exists=True),
         help="The project's folder; without it, the nearest one around here.",
     ),
     click.option(
         "--conf",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=PathType(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Folder of the configuration.  [default: conf]",
     ),
@@ -221,14 +231,14 @@ message_options = with_options(
 template_options = with_options(
     click.option(
         "--templates",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=PathType(path_type=Path, file_okay=False),
         metavar="DIR",
         help="Folder with your own templates, searched before the built-in ones.",
     ),
     click.option(
         "-j",
         "--jinja-file",
-        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        type=PathType(path_type=Path, dir_okay=False, exists=True),
         metavar="FILE",
         help="A kedro-airflow template that writes every file.",
     ),

@@ -10,6 +10,7 @@ import click
 
 from dagforge.cli.options import (
     OfPipelines,
+    PathType,
     make_request,
     pipelines_option,
     project_options,
@@ -31,7 +32,7 @@ DEFAULT_OUTPUT = "dagforge-report.html"
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="FILE",
     default=DEFAULT_OUTPUT,
     show_default=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dagforge.cli.options import completing, quiet_option
+from dagforge.cli.options import PathType, completing, quiet_option
 from dagforge.cli.talk import say
 from dagforge.commands.folders import short_path, working_folder
 
@@ -43,7 +43,7 @@ def templates_show(name: str) -> None:
     "-d",
     "--to",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathType(path_type=Path, file_okay=False),
     default=Path("templates"),
     show_default=True,
     help="Your template folder.",

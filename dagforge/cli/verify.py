@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
+    PathType,
     completing,
     make_request,
     message_options,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.argument("folder", type=PathType(path_type=Path, file_okay=False), required=False)
 @project_options
 @click.option(
     "--target",
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="A file of every pipeline must be there.")
 @click.option(
     "--python",
-    type=click.Path(path_type=Path),
+    type=PathType(path_type=Path),
     metavar="PATH",
     help="Interpreter with Airflow or Prefect.  [default: this one]",
 )

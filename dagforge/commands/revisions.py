@@ -62,10 +62,14 @@ def repository_of(folder: Path) -> Repository:
     except (OSError, subprocess.SubprocessError) as error:
         said = _said(error)
         why = "" if "not a git repository" in said else f" ({said})"
+        fix = "name a folder instead: another checkout, or one with generated files"
+        if "dubious ownership" in said:
+            # As in containers of CI, whose user is not the one who checked out.
+            fix = f"git config --global --add safe.directory {said.rpartition(' ')[2]}"
         raise UsageError.of(
             "no-repository",
             "the project is in no git repository, so there is no revision to compare with" + why,
-            fix="name a folder instead: another checkout, or one with generated files",
+            fix=fix,
         ) from error
 
 
@@ -92,7 +96,7 @@ def find_revision(repository: Repository, name: str) -> Revision:
         raise UsageError.of(
             "unknown-revision",
             f"git knows no commit '{name}' here",
-            fix=_fetch(repository) or "`git log --oneline --all` lists the commits",
+            fix=_fetch(repository) or _log(repository),
         ) from error
     return _revision(repository, name, commit)
 
@@ -208,6 +212,14 @@ def _revision(repository: Repository, name: str, commit: str) -> Revision:
     seconds = int(_text(run_git(repository.top, "show", "-s", "--format=%ct", commit)))
     date = datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc)
     return Revision(name, commit, date)
+
+
+def _log(repository: Repository) -> str:
+    try:
+        run_git(repository.top, "rev-parse", "--verify", "--quiet", "HEAD")
+    except (OSError, subprocess.SubprocessError):
+        return "commit first, or name a folder to compare with"
+    return "`git log --oneline --all` lists the commits"
 
 
 def _fetch(repository: Repository) -> str | None:

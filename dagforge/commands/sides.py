@@ -129,6 +129,12 @@ def _is_folder(against: str, root: Path) -> bool:
     Raises:
         UsageError: a folder is meant that is not there, or the name is that of a commit too.
     """
+    if not against.strip():
+        raise UsageError.of(
+            "no-comparison",
+            "what to compare with is empty",
+            fix="name a revision or a folder, or leave it out for HEAD",
+        )
     written_as_path = re.match(r"\.{0,2}(/|$)", against) is not None
     if not Path(against).is_dir():
         if written_as_path:

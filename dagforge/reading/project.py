@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,10 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
                 f"'{name}' in 'inputs' is not the name of an environment variable",
                 origin / "inputs",
             )
+    for key in ("conf", "templates", "output"):
+        if good.get(key, "").startswith("~"):
+            message = f"'{key}' begins with '~', which only a shell turns into a folder"
+            problems.error("project-key", message, origin / key, fix="write the folder in full")
     problems.raise_errors(LoadError)
 
     def folder(key: str) -> Path | None:
@@ -231,6 +235,12 @@ def _project(root: Path, default_name: str, facts: dict[str, Any], origin: Origi
     )
 
 
+def _key_fix(key: str, value: object, keys: Iterable[str]) -> str | None:
+    if key == "tool" and isinstance(value, dict) and "dagforge" in value:
+        return "leave out the line [tool.dagforge]: in a file of DagForge's own there is no header"
+    return did_you_mean(key, keys)
+
+
 def sound_facts(
     facts: Mapping[str, Any], keys: Mapping[str, type], origin: Origin, problems: Problems
 ) -> dict[str, Any]:
@@ -251,7 +261,7 @@ def sound_facts(
                 "project-key",
                 f"there is no key '{key}' in DagForge's project facts",
                 at,
-                fix=did_you_mean(key, keys),
+                fix=_key_fix(key, value, keys),
                 at_key=True,
             )
         elif expected is str:
