@@ -12,6 +12,7 @@ from typing import Any
 
 from dagforge.errors import Origin, Problem, Problems, suggest
 from dagforge.frontends.catalog import is_persisted, parameter_names
+from dagforge.frontends.kedro.dataset_types import fix_of, is_missing
 from dagforge.frontends.kedro.factories import Factory, factories_of, made_by
 from dagforge.frontends.words import check_keys, shown, wrong_type
 from dagforge.frozen import frozen
@@ -146,13 +147,27 @@ def _is_entry(name: str, value: Any, conf: KedroConf, problems: Problems) -> boo
         near = suggest("type", map(str, value))
         fix = f"write 'type' for '{near}'" if near else f"say of which class it is, or {fix}"
         problems.error("missing-key", f"{what} has no 'type'", at, fix=fix, at_key=True)
-    elif not value["type"] or not isinstance(value["type"], (str, type)):
+    elif value["type"] == "":
+        problems.error("wrong-type", f"'type' of {what} is empty, not text", at / "type")
+    elif not isinstance(value["type"], (str, type)):
         wrong_type(f"'type' of {what}", value["type"], "text", at / "type", problems)
+    else:
+        _warn_of_type(value, what, at, problems)
     if isinstance(value.get("filepath"), (bool, int, float)):
         wrong_type(f"'filepath' of {what}", value["filepath"], "text", at / "filepath", problems)
     if "dagforge" in _metadata(value):
         _check_own(value["metadata"]["dagforge"], what, at / "metadata" / "dagforge", problems)
     return True
+
+
+def _warn_of_type(entry: Mapping[str, Any], what: str, at: Origin, problems: Problems) -> None:
+    """Warn of a class that the Kedro installed here would not find; the image's may have it."""
+    kind, inner = entry["type"], entry.get("dataset")
+    if isinstance(kind, str) and is_missing(kind):
+        message = f"the type '{kind}' of {what} is no class of Kedro's or of kedro-datasets here"
+        problems.warn(Problem("dataset-type", message, at / "type", fix_of(kind)))
+    if isinstance(inner, dict) and "type" in inner:
+        _warn_of_type(inner, what, at / "dataset", problems)
 
 
 def _check_own(own: Any, what: str, at: Origin, problems: Problems) -> None:
