@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
+from importlib.machinery import ModuleSpec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -150,7 +151,8 @@ def _name_of(entry: str, at: Origin, problems: Problems) -> str | None:
     """Return the package of an entry such as `acme_dagforge>=2`, installed in such a version."""
     match = _ENTRY.fullmatch(entry.strip())
     if match is None:
-        near = re.sub(r"\W+", "_", re.split(r"[~=!<>]", entry.strip())[0])
+        near = re.sub(r"\W+", "_", re.split(r"[~=!<>@;[]", entry)[0].strip(" ./"))
+        near = "" if "://" in entry else near
         problems.error(
             "extends",
             f"'{entry}' is not the name of a Python package",
@@ -160,12 +162,12 @@ def _name_of(entry: str, at: Origin, problems: Problems) -> str | None:
         return None
     name, versions = match["name"], match["versions"]
     if _folder_of(name) is None:
-        problems.error(
-            "extends",
-            f"the package '{name}' is not installed",
-            at,
-            fix=_similar(name) or "install it where dagforge runs, or take it out of `extends`",
-        )
+        message = f"the package '{name}' is not installed"
+        fix = _similar(name) or "install it where dagforge runs, or take it out of `extends`"
+        if _find(name) is not None:
+            message = f"'{name}' is a single module, not a package that can hold settings"
+            fix = f"make it a folder with __init__.py and {FACTS_FILE}"
+        problems.error("extends", message, at, fix=fix)
         return None
     if versions:
         try:
@@ -216,12 +218,7 @@ def _folder_of(name: str) -> Path | None:
     `importlib.util.find_spec("a.b")` would import `a`.
     """
     top, *below = name.split(".")
-    found = None
-    for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        found = find(top, None) if find is not None else None
-        if found is not None:
-            break
+    found = _find(top)
     if found is None or found.submodule_search_locations is None:
         return None
     # A namespace package may be spread over several folders.
@@ -229,6 +226,16 @@ def _folder_of(name: str) -> Path | None:
     folders = [place for place in places if place.is_dir()]
     folders.sort(key=lambda folder: not (folder / FACTS_FILE).is_file())
     return folders[0] if folders else None
+
+
+def _find(top: str) -> ModuleSpec | None:
+    """Return what Python would import under a name without dots."""
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        found: ModuleSpec | None = find(top, None) if find is not None else None
+        if found is not None:
+            return found
+    return None
 
 
 def _read_package(name: str, at: Origin) -> Package:
@@ -268,6 +275,10 @@ def _read_package(name: str, at: Origin) -> Package:
 
 def _check_conf(package: Package, problems: Problems) -> None:
     """Refuse settings where nobody looks for them, and what is no setting."""
+    for part in ("conf", "templates"):
+        if (package.folder / part).is_file():
+            message = f"{package.shown(part)} is a file, and should be a folder"
+            problems.error("extends", message, package.table, fix="move it away")
     if package.conf is None:
         return
     names = sorted(path.name for path in package.conf.iterdir())
