@@ -18,10 +18,16 @@ from dagforge.errors import Problems
 from dagforge.frontends.definitions import Registry
 from dagforge.frontends.hamilton import RUNNER, drivers_of
 from dagforge.frontends.hamilton.definition import DriverDefinition
-from dagforge.frontends.hamilton.driver import build_driver, import_hamilton, variables_of
+from dagforge.frontends.hamilton.driver import (
+    build_driver,
+    import_hamilton,
+    variables_of,
+    without_tracebacks,
+)
 from dagforge.frontends.hamilton.nodes import is_parallel, is_validation
 from dagforge.ir import Node, Work, is_parameter
 from dagforge.runtime.errors import RunError
+from dagforge.runtime.functions import Terminated
 from dagforge.runtime.records import CheckResult, as_json
 from dagforge.user_code import UserError
 
@@ -199,10 +205,13 @@ def _execute(
     known = {name for name, each in variables.items() if each.is_input}
     inputs = {name: value for name, value in inputs.items() if name in known}
     try:
-        results = driver.execute(
-            [target_of[name] for name in wanted], inputs=inputs, overrides=overrides
-        )
-    except Exception as error:
+        with without_tracebacks():
+            results = driver.execute(
+                [target_of[name] for name in wanted], inputs=inputs, overrides=overrides
+            )
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:
         where = hook.failed or [nodes[0].name, *told.executed][-1]
         raise NodeFailed(where, UserError(error, modules.get(where, ""))) from error
     return {name: results[target_of[name]] for name in wanted}

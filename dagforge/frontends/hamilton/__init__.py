@@ -5,14 +5,17 @@ Every variable that goes into the outputs is a node, with a dataset of its own n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import ModuleType
 
-from dagforge.errors import LoadError, Origin, Problems
+from dagforge.errors import LoadError, Origin, Problems, suggest
 from dagforge.frontends.definitions import Definition, NodesRead, Registry
 from dagforge.frontends.hamilton.definition import DriverDefinition, read_drivers
-from dagforge.frontends.hamilton.driver import build_driver, variables_of
+from dagforge.frontends.hamilton.driver import Variable, build_driver, modules_of, variables_of
+from dagforge.frontends.hamilton.functions import config_of, problems_twice
 from dagforge.frontends.hamilton.nodes import RUNNER, Driven, Reader, takers_of, wanted_of
+from dagforge.frontends.words import shown
 from dagforge.ir import Grouping
 
 GROUPING_TAGS = Grouping().prefixes
@@ -38,7 +41,7 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
         return NodesRead((), tuple(problems.found), complete=False)
     driven = [_kept(driver, registry, problems) for driver in drivers]
     built = [each for each in driven if each is not None]
-    if problems.errors:
+    if len(built) < len(drivers):
         return NodesRead((), tuple(problems.found), complete=False)
     reader = Reader(definition.name, built, registry.conf.root, problems)
     nodes = reader.nodes()
@@ -72,10 +75,37 @@ def _driven(
     *,
     variant: str = "",
 ) -> Driven:
-    built = build_driver(driver, registry.conf.root)
+    root = registry.conf.root
+    built = build_driver(driver, root)
+    modules = modules_of(driver, root)
+    if not variant:
+        problems.extend(problems_twice(modules, root))
     variables = variables_of(built)
+    _check_config(driver, modules, variables, problems, variant)
     wanted, savers = wanted_of(driver, variables, problems, variant=variant)
     return Driven(driver, variables, wanted, savers, takers_of(wanted, variables))
+
+
+def _check_config(
+    driver: DriverDefinition,
+    modules: Sequence[ModuleType],
+    variables: Mapping[str, Variable],
+    problems: Problems,
+    variant: str,
+) -> None:
+    """Report config that no function asks for, where one asks for something much like it."""
+    asked = config_of(modules)
+    taken = set().union(*(each.needs for each in variables.values()))
+    for key in driver.config:
+        near = suggest(key, asked - {*driver.config})
+        if key not in asked and key not in taken and near is not None:
+            problems.error(
+                "unknown-key",
+                f"{variant}no function asks for the config {shown(key)}",
+                driver.origin / "config" / key,
+                fix=f"did you mean '{near}'?",
+                at_key=True,
+            )
 
 
 def _check_variants(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from dagforge.errors import LoadError
 from dagforge.frontends.failures import no_module, problem_of
 from dagforge.frontends.hamilton.definition import DriverDefinition
+from dagforge.frontends.hamilton.functions import problem_of_build, problems_of_hints
 from dagforge.frontends.words import shown
 from dagforge.frozen import frozen
 from dagforge.user_code import UserError, import_project_module
@@ -125,18 +127,35 @@ def build_driver(
             builder = builder.enable_dynamic_execution(
                 allow_experimental_mode=True
             ).with_remote_executor(executors.SynchronousLocalTaskExecutor())
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), without_tracebacks():
             return builder.build()
     except Exception as error:
-        message = " ".join(str(error).split())
-        raise LoadError.of(
-            "hamilton-build",
-            f"Hamilton cannot build the driver: {type(error).__name__}: {message}",
-            at=definition.origin,
-            fix="let a later module define it again with allow_overrides: true"
-            if "cannot define function" in message.lower() or "already defined" in message.lower()
-            else None,
-        ) from error
+        found = problems_of_hints(modules, root) or [
+            problem_of_build(error, modules, root, definition.origin)
+        ]
+        raise LoadError(found) from error
+
+
+@contextlib.contextmanager
+def without_tracebacks() -> Iterator[None]:
+    """Keep Hamilton from logging what it raises as well, in here."""
+    loggers = [
+        logging.getLogger(f"hamilton.{name}")
+        for name in (
+            "driver",
+            "execution.executors",
+            "execution.graph_functions",
+            "function_modifiers.base",
+        )
+    ]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _materializers(definition: DriverDefinition, root: Path) -> list[Any]:

@@ -95,6 +95,9 @@ def wanted_of(
             definition.origin / "outputs" / index,
             fix=did_you_mean(name, computed),
         )
+        near = suggest(name, computed)
+        # What goes into the one that was meant is looked at as well.
+        starts += [near] if near is not None else []
     if not definition.outputs:
         starts = [name for name in computed if not is_saver(variables[name])]
     wanted = _upstream(starts, variables)
@@ -138,12 +141,78 @@ class Reader:
 
     def nodes(self) -> tuple[Node, ...]:
         """Return the nodes of all drivers, sorted by module and line."""
-        found = []
+        found: dict[str, Node] = {}
         for each in self.driven:
             tags = _tags(each)
             blocks = _blocks(each)
-            found += [self._node(each, name, tags[name], blocks.get(name)) for name in each.wanted]
-        return tuple(found)
+            self._check_functions(each)
+            again = []
+            for name in each.wanted:
+                node = self._node(each, name, tags[name], blocks.get(name))
+                if found.setdefault(node.name, node) is not node:
+                    again.append(name)
+            if again:
+                more = f" and {len(again) - 1} more" if len(again) > 1 else ""
+                self.problems.error(
+                    "duplicate-node",
+                    f"another driver of {shown(self.pipeline)} computes {shown(again[0])}{more},"
+                    " too",
+                    each.definition.origin,
+                    fix="give this one a `name`, which stands in front of its nodes",
+                )
+        return tuple(found.values())
+
+    def _check_functions(self, driven: Driven) -> None:
+        """Report functions that would fail, or give something else, when they are run."""
+        parallel = [name for name in driven.wanted if is_parallel(driven.variables[name])]
+        repeated: set[str] = set()
+        for name in parallel:
+            inside = _until_collected(name, driven)
+            repeated |= inside
+            variable = driven.variables[name]
+            at = self.place(
+                variable.functions[0] if variable.functions else None, driven.definition.origin
+            )
+            within = sorted(other for other in inside if other in parallel and other != name)
+            if within:
+                self.problems.error(
+                    "hamilton-parallel",
+                    f"{shown(within[0])} is Parallelizable within {shown(name)}, which Hamilton"
+                    " does not repeat",
+                    at,
+                    fix=f"collect {name} first, or let {within[0]} return a list",
+                )
+            elif not any(
+                _collects(taker, each) for each in inside for taker in driven.takers.get(each, ())
+            ):
+                self.problems.error(
+                    "hamilton-parallel",
+                    f"{shown(name)} is Parallelizable, and nothing collects what is made of it",
+                    at,
+                    fix="let a function take the results as Collect[...], or return a list",
+                )
+        for name in driven.wanted:
+            variable = driven.variables[name]
+            function = variable.functions[0] if variable.functions else None
+            if inspect.iscoroutinefunction(function):
+                self.problems.error(
+                    "hamilton-build",
+                    f"function {shown(name)} is async, which only Hamilton's async driver runs",
+                    self.place(function, driven.definition.origin),
+                    fix="write def, with asyncio.run(...) inside",
+                )
+            for need, annotation in getattr(function, "__annotations__", {}).items():
+                # What an annotation means is only asked where it can be this.
+                if "Collect" not in repr(annotation) or need in repeated:
+                    continue
+                if need in variable.needs and _collects(variable, need):
+                    self.problems.error(
+                        "hamilton-parallel",
+                        f"{shown(name)} collects {shown(need)}, which nothing Parallelizable goes"
+                        " into",
+                        self.place(function, driven.definition.origin),
+                        fix=f"take {need} as it is, or return Parallelizable[...] before it",
+                    )
 
     def _node(self, driven: Driven, name: str, tags: tuple[str, ...], block: str | None) -> Node:
         variable = driven.variables[name]
@@ -280,6 +349,14 @@ class Reader:
                 fix=f"set the config that one of them asks for, or declare {need} among the inputs",
             )
             return
+        if need in _starred(taker):
+            self.problems.error(
+                "undeclared-input",
+                f"{shown(taker.name)} takes *{need}, which Hamilton cannot fill",
+                at,
+                fix="let it take each argument by its own name",
+            )
+            return
         computed = [name for name, each in driven.variables.items() if not each.is_input]
         near = suggest(need, computed)
         declare = f"add it to `inputs` in {definition.origin.file}, or write the function"
@@ -329,6 +406,17 @@ def _ordered_needs(variable: Variable) -> list[str]:
             names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
             position = {name: number for number, name in enumerate(names)}
     return sorted(variable.needs, key=lambda name: (position.get(name, len(position)), name))
+
+
+def _starred(variable: Variable) -> tuple[str, ...]:
+    """Return what the function of a variable calls its *args and **kwargs."""
+    functions = variable.functions[:1]
+    code = getattr(inspect.unwrap(functions[0]), "__code__", None) if functions else None
+    if code is None:
+        return ()
+    named = code.co_argcount + code.co_kwonlyargcount
+    count = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return tuple(code.co_varnames[named : named + count])
 
 
 def _variants_of(need: str, definition: DriverDefinition) -> list[str]:

@@ -16,6 +16,7 @@ from dagforge.frontends.failures import no_module, problem_of
 from dagforge.frontends.parameters import clash, fits, schema_of
 from dagforge.frontends.places import origin_in
 from dagforge.frontends.python.globals import captured
+from dagforge.frontends.twice import defined_twice
 from dagforge.frontends.words import check_keys, fault_of_name, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Node, Parameter, Work
@@ -50,7 +51,9 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
         problem = problem_of(what, user_error, definition.origin, registry.conf.root)
         return NodesRead((), (problem,), complete=False)
     reader = _Reader(registry, problems)
-    nodes = tuple(reader.node(call) for call in reader.called_once(graph.nodes))
+    calls = reader.called_once(graph.nodes)
+    nodes = tuple(reader.node(call) for call in calls)
+    reader.check_names(function, calls)
     parameters = reader.parameters(graph)
     for fault in graph.faults:
         problems.extend([_problem(fault, registry)])
@@ -180,6 +183,25 @@ class _Reader:
                 fix=f'give this call a name: {name}.with_options(name="{name}_2")(...)',
             )
         return list(first.values())
+
+    def check_names(
+        self, function: decorators.Pipeline[..., Any], calls: Iterable[decorators.NodeCall]
+    ) -> None:
+        """Report functions whose place in their module another one has taken."""
+        functions = [function.function, *(call.function for call in calls)]
+        names: dict[str, set[str]] = {}
+        for each in functions:
+            names.setdefault(each.__module__, set()).add(each.__name__)
+        for module, known in names.items():
+            for name, first, last in defined_twice(sys.modules[module]):
+                if name in known:
+                    self.problems.error(
+                        "duplicate-function",
+                        f"module '{module}' defines {shown(name)} again, after line {first}:"
+                        " Python forgets the first",
+                        origin_in(str(sys.modules[module].__file__), self.registry.conf.root, last),
+                        fix="rename one of them",
+                    )
 
     def node(self, call: decorators.NodeCall) -> Node:
         """Return the node of a call; what is wrong with it is kept."""
