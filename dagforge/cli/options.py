@@ -26,12 +26,18 @@ DEFAULT_OUTPUT: Final = "dags"
 
 
 class PathType(click.Path):
-    """A path on the command line; an empty one, of a variable that is not set, is none."""
+    """A path on the command line.
+
+    An empty one, of a variable that is not set, is none, and one with a `~` that no shell has
+    replaced, as in `--output-dir=~/dags`, would be a folder called so.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         if value == "":
             self.fail("the path is empty", param, ctx)
+        if isinstance(value, str) and (value == "~" or value.startswith("~/")):
+            self.fail(f"the shell left the '~' of '{value}': write the folder in full", param, ctx)
         return super().convert(value, param, ctx)
 
 

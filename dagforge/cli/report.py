@@ -95,6 +95,8 @@ def report(**options: Any) -> None:
         raise click.UsageError("--check and --force are about a file, not standard output")
     if options["check"] and options["force"]:
         raise click.UsageError("--check writes nothing; --force is for writing")
+    if output.suffix.lower() not in ("", ".html", ".htm"):
+        raise click.UsageError(f"the report is HTML: call it {output.with_suffix('.html')}")
     after = None if options["now"] is None else moment_of_text(options["now"])
     request = make_request(options)
     request = replace(request, every=not request.pipelines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from dagforge.errors import UsageError, did_you_mean
 from dagforge.resources import errors_page
@@ -10,8 +11,12 @@ from dagforge.resources import errors_page
 _HEADING = re.compile(r"^## (\S+)\n", re.MULTILINE)
 
 
-def entry(code: str) -> str:
+def entry(code: str, commands: Container[str] = ()) -> str:
     """Return what a code means, an example, and how to fix it.
+
+    Args:
+        code: as a message has it.
+        commands: those of the program, which have a help of their own.
 
     Raises:
         UsageError: there is no such code.
@@ -21,7 +26,9 @@ def entry(code: str) -> str:
         raise UsageError.of(
             "unknown-code",
             f"there is no error '{code}'",
-            fix=did_you_mean(code, sections) or "`dagforge help` lists all codes",
+            fix=f"dagforge {code} --help"
+            if code in commands
+            else did_you_mean(code, sections) or "`dagforge help` lists all codes",
         )
     return f"[{code}]\n\n{sections[code]}"
 
