@@ -747,6 +747,8 @@ class Pipeline(Generic[P, R]):
 
     def with_options(self, *, namespace: str) -> Pipeline[P, R]:
         """Return the pipeline in a namespace, for one of several calls inside another one."""
+        if not isinstance(namespace, str) or not namespace:
+            raise MisuseError(f"the namespace of a pipeline is {namespace!r}", "let it be text")
         return Pipeline(self.function, namespace)
 
     def arguments(self, graph: Graph, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from dagforge.frozen import frozen
 from dagforge.suspicion import SHAPES, Suspicion, suspicion
 from dagforge.target import Target
 
-_MARK = r"\bdagforge:\s*not a secret\b[\s,;:.-]*(?P<reason>.*)"
-_MARK_SIGN = b"not a secret"
+_MARK = r"(?i:\bdagforge:\s*not a secret\b)[\s,;:.-]*(?P<reason>.*)"
+_MARK_SIGN = b"ot a secret"  # it may begin with a capital
 _NO_REASON = r"[\W_]*"
 _NAMES_OF_A_NODE = frozenset({"inputs", "outputs", "func", "tags", "after", "name", "namespace"})
 """What in a node names something: an argument called `password` is given a dataset."""
@@ -206,7 +206,7 @@ def _unmarked(problems: list[Problem], text: str, file: str) -> Iterator[Problem
         file: how messages name it.
     """
     marks: dict[int, tuple[int, str]] = {}
-    for number, line in enumerate(text.splitlines() if "not a secret" in text else (), 1):
+    for number, line in enumerate(text.splitlines() if _MARK_SIGN.decode() in text else (), 1):
         match = re.search(_MARK, line)
         if match is not None:
             marks[number] = match.start() + 1, match["reason"]

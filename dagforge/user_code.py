@@ -151,11 +151,17 @@ def import_project_module(name: str, root: Path) -> ModuleType:
         UserError: it fails while it is imported.
     """
     make_importable(root)
-    _forget_other(name.partition(".")[0], root)
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names and _is_in(root, top):
+        says = "it has the name of one of Python's own, which it would replace: rename it"
+        raise UserError(ImportError(says), name)
+    _forget_other(top, root)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
         if absent and (name == absent or name.startswith(f"{absent}.")):
             raise
@@ -186,6 +192,14 @@ def last_own_line(error: BaseException, root: Path) -> tuple[str, int, int | Non
 def is_library(path: Path) -> bool:
     """Say whether a file is Python's own or of an installed package."""
     return any(path.resolve().is_relative_to(library) for library in _LIBRARIES)
+
+
+def _is_in(root: Path, top: str) -> bool:
+    """Say whether a project has a module or package of its own of that name."""
+    return any(
+        (folder / f"{top}.py").exists() or (folder / top / "__init__.py").exists()
+        for folder in (root, root / "src")
+    )
 
 
 def _forget_other(top: str, root: Path) -> None:

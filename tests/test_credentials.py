@@ -272,6 +272,7 @@ def test_what_only_looks_like_a_secret_says_so_in_its_line(tmp_path: Path) -> No
         default:
           params:
             password: hunter2  # dagforge: not a secret, the password of the test database
+            token: 9f8e7d6c5b4a  # DagForge: Not a secret, the same
             text: |  # dagforge: not a secret: an example from the documentation
               ghp_{token}
         """.replace("{token}", "a1" * 18)

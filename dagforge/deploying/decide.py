@@ -225,6 +225,14 @@ def _twice(files: Sequence[LocalFile], view: View, scope: Scope) -> Iterator[Pro
             )
         for dag_id in _ids(file, view.inventory.files.get(file.path)):
             path, owner = owners.setdefault(dag_id, (file.path, f"'{file.at.file}'"))
+            if path != file.path and owner == f"'{file.at.file}'":
+                yield Problem(
+                    "deploy-files",
+                    f"this file would be deployed as '{path}' and as '{file.path}'",
+                    file.at,
+                    "leave it, or its folder, out of `files`: a generated file is deployed anyway",
+                )
+                break
             if path != file.path:
                 yield Problem(
                     "dag-id-taken",

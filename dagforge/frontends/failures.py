@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from dagforge.decorators import MisuseError
 from dagforge.errors import Place, Problem, did_you_mean, suggest
@@ -57,6 +58,8 @@ def problem_of(what: str, error: UserError, at: Place, root: Path) -> Problem:
 def no_module(what: str, name: str, at: Place, root: Path) -> Problem:
     """Return the problem for a module that a definition names and that is not there."""
     fix = _nearest(name, root)
+    if name.endswith(".py"):
+        fix = f"write it without .py: {name.removesuffix('.py')}"
     return Problem(
         "no-module",
         f"{what}there is no module '{name}' to be imported",
@@ -111,7 +114,12 @@ def _fix_of_name(error: ImportError) -> str | None:
     module = sys.modules.get(error.name or "")
     if found is None or module is None:
         return None
-    return did_you_mean(found[1], [name for name in dir(module) if not name.startswith("_")])
+    names = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    return did_you_mean(found[1], names | {*getattr(module, "__all__", ())})
 
 
 def _is_of_environment(error: BaseException) -> bool:
@@ -122,7 +130,7 @@ def _is_of_environment(error: BaseException) -> bool:
     return (
         isinstance(error, KeyError)
         and trace is not None
-        and trace.tb_frame.f_code.co_filename == os.__file__
+        and trace.tb_frame.f_globals.get("__name__") == os.__name__
     )
 
 

@@ -42,6 +42,9 @@ _RUNTIME_PARAMETER = re.compile(r"Runtime parameter '(?P<name>[^']+)' not found"
 _DUPLICATES = re.compile(r"Duplicate keys found in (?P<one>.+) and (?P<other>.+): (?P<keys>.+)")
 _NO_GLOBAL = re.compile(r"Globals key '(?P<name>[^']+)' not found")
 _NO_RESOLVER = re.compile(r"Unsupported interpolation type (?P<name>\S+)")
+_UNRESOLVED = (_NO_GLOBAL, _NO_RESOLVER, _RUNTIME_PARAMETER)
+# Of one argument: a second one is the default.
+_REFERENCE = re.compile(r"(?<!\\)\$\{(?P<name>[\w.]+):(?P<key>[^${},]*)\}")
 _REMAKE = "remove {}: `dagforge create` makes it anew"
 _PLAIN = (bool, int, float, str, type(None))
 
@@ -160,7 +163,7 @@ class KedroConf:
                 if missing is None or not is_of_run or not _add(unknown, missing["name"]):
                     raise LoadError(self._problems(family, found)) from found
                 found = self._try(family, unknown)
-            not_mappings = self._not_mappings(family)
+            not_mappings = [*self._not_mappings(family), *self._not_mappings("globals")]
         if not_mappings:
             raise LoadError(not_mappings)
         return found
@@ -177,6 +180,7 @@ class KedroConf:
             loader = self._loader(family, unknown)
         except (Exception, SystemExit) as error:
             own = [problem for file in self.files("globals") for problem in file.problems]
+            own += self._not_mappings("globals")
             raise LoadError(own or [self.project.failure_of_loader(error)]) from error
         try:
             return dict(loader[family])
@@ -244,8 +248,39 @@ class KedroConf:
             at = self._place_of_value((str(name), *path), family, first)
         if not name:
             at = next((file.places.origin() for file in files if file.refused_by_kedro()), at)
-        message = f"Kedro cannot read the {family} files: {first}"
-        return [Problem("kedro-conf", message, at, self._fix_of(first))]
+        found = self._unread(family, first, at)
+        if any(pattern.search(first) for pattern in _UNRESOLVED):
+            # OmegaConf stops at the first one.
+            more = list(self._unresolved(family))
+            return more if any(first in each.message for each in more) else [found, *more]
+        return [found]
+
+    def _unread(self, family: str, says: str, at: Place) -> Problem:
+        message = f"Kedro cannot read the {family} files: {says}"
+        return Problem("kedro-conf", message, at, self._fix_of(says))
+
+    def _unresolved(self, family: str) -> Iterator[Problem]:
+        """Yield what OmegaConf could not fill in, of what can be told by the text alone."""
+        from omegaconf import OmegaConf
+
+        known = self._try("globals", {})
+        for file in self.files(family):
+            for path, text in _texts(file.raw.data if file.raw is not None else None):
+                for reference in _REFERENCE.finditer(text):
+                    name, key = reference["name"], reference["key"].strip()
+                    says = None
+                    if name == "globals":
+                        if isinstance(known, dict) and key not in _dotted(known):
+                            says = f"Globals key '{key}' not found and no default value provided"
+                    elif name == "runtime_params":
+                        if family not in _OF_RUNS:
+                            says = (
+                                f"Runtime parameter '{key}' not found and no default value provided"
+                            )
+                    elif not OmegaConf.has_resolver(name):
+                        says = f"Unsupported interpolation type {name}"
+                    if says is not None:
+                        yield self._unread(family, says, Origin(file.places, path))
 
     def _place_of_value(self, path: KeyPath, family: str, message: str) -> Origin:
         """Return where a value stands that cannot be resolved: Kedro resolves base by itself."""
@@ -272,10 +307,15 @@ class KedroConf:
                 f"register '{resolver['name']}' in settings.py, among the custom_resolvers of "
                 "CONFIG_LOADER_ARGS"
             )
+        unknown = _RUNTIME_PARAMETER.search(message)
+        if unknown is not None:
+            name = unknown["name"]
+            return (
+                f"a DAG is made before its runs: give it a default, ${{runtime_params:{name}, ...}}"
+            )
         if absent is not None:
             files = [file.raw.data for file in self.files("globals") if file.raw is not None]
-            known = {name for data in files if isinstance(data, dict) for name in data}
-            near = suggest(absent["name"], known)
+            near = suggest(absent["name"], {name for data in files for name in _dotted(data)})
             where = self._shown(self.folder / self.layers[0] / "globals.yml")
             return f"did you mean '{near}'?" if near else f"define it in {where}"
         return None
@@ -476,6 +516,23 @@ def _plain(value: Any, at: Origin, problems: Problems) -> Any:
     message = f"a resolver gives a {type(value).__name__}, which is no setting"
     problems.error("kedro-conf", message, at)
     return None
+
+
+def _texts(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the texts in a value, each with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, (dict, list)):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in parts:
+            yield from _texts(inner, (*path, key))
+
+
+def _dotted(values: Any, above: str = "") -> Iterator[str]:
+    """Yield the dotted names of all values, of mappings too."""
+    for key, value in values.items() if isinstance(values, dict) else ():
+        yield f"{above}{key}"
+        yield from _dotted(value, f"{above}{key}.")
 
 
 def _as_written(key: Any, at: Origin) -> str:

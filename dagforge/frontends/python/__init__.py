@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -45,7 +47,9 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
     except decorators.GraphError as error:
         found = tuple(_problem(fault, registry) for fault in (*error.faults, error.fault))
         return NodesRead((), found, complete=False)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         what = f"pipeline {shown(definition.name)}: its function failed"
         user_error = UserError(error, function.__module__)
         problem = problem_of(what, user_error, definition.origin, registry.conf.root)
@@ -54,6 +58,7 @@ def read_nodes(definition: Definition, registry: Registry) -> NodesRead:
     calls = reader.called_once(graph.nodes)
     nodes = tuple(reader.node(call) for call in calls)
     reader.check_names(function, calls)
+    reader.check_identity(function, config)
     parameters = reader.parameters(graph)
     for fault in graph.faults:
         problems.extend([_problem(fault, registry)])
@@ -94,8 +99,7 @@ def _function(
     module_name, colon, name = body.partition(":")
     dotted = all(part.isidentifier() for part in module_name.split("."))
     if not colon or not dotted or not name.isidentifier():
-        before, _, last = body.replace(":", ".").rpartition(".")
-        near = f"{before}:{last}" if before and last.isidentifier() else None
+        near = _near_path(body)
         raise LoadError.of(
             "function-path",
             f"the function of {what} is not module:function: {shown(body)}",
@@ -126,6 +130,17 @@ def _function(
         if isinstance(found, decorators.Node):
             fix = "it is a node: write a function with @dagforge.pipeline that calls it"
     raise LoadError.of("no-function", message, at=at, fix=fix)
+
+
+def _near_path(text: str) -> str | None:
+    """Return the `module:function` that a text was probably meant to be, None if nobody can say."""
+    plain = text.strip().removesuffix("()").replace("/", ".").removeprefix("src.")
+    module, colon, name = plain.partition(":")
+    if not colon:
+        module, _, name = plain.removesuffix(".py").rpartition(".")
+    module = module.removesuffix(".py")
+    good = name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+    return f"{module}:{name}" if good else None
 
 
 def _check_config(
@@ -180,9 +195,44 @@ class _Reader:
                 else f"the pipeline has another node {shown(call.name)}, called at"
                 f" {_at(other.called, self.registry).location()}",
                 _at(call.called, self.registry),
-                fix=f'give this call a name: {name}.with_options(name="{name}_2")(...)',
+                fix=f'give this call a name: {name}.with_options(name="{name}_2")(...)'
+                if call.called != other.called
+                else f"give each call a name of its own: {name}.with_options(name=...)(...), or an"
+                " inner pipeline that is called twice a namespace: .with_options(namespace=...)",
             )
         return list(first.values())
+
+    def check_identity(
+        self, function: decorators.Pipeline[..., Any], config: Mapping[str, Any]
+    ) -> None:
+        """Report where a pipeline function asks if what it does not know yet is None.
+
+        Python answers that without asking the value.
+        """
+        inner = function.function
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(inner)))
+        except (OSError, SyntaxError):
+            return
+        unknown = {*inspect.signature(inner).parameters} - {*config}
+        for each in ast.walk(tree):
+            if not isinstance(each, ast.Compare) or not isinstance(each.left, ast.Name):
+                continue
+            name, other = each.left.id, each.comparators[0]
+            if (
+                name in unknown
+                and isinstance(each.ops[0], (ast.Is, ast.IsNot))
+                and isinstance(other, ast.Constant)
+            ):
+                line = inner.__code__.co_firstlineno + each.lineno - 1
+                self.problems.error(
+                    "value-unknown",
+                    f"the pipeline function asks if '{name}' is {other.value!r}, and its value is"
+                    " not known before the pipeline runs",
+                    origin_in(inner.__code__.co_filename, self.registry.conf.root, line),
+                    fix="do it in a node, which gets the value; what shapes the graph stands in"
+                    " pipelines.yml, under `config` beside `function`",
+                )
 
     def check_names(
         self, function: decorators.Pipeline[..., Any], calls: Iterable[decorators.NodeCall]
@@ -271,7 +321,8 @@ class _Reader:
             f" {function.__module__}:{function.__qualname__}"
             + (": it is made inside another function" if local else ""),
             at,
-            fix="define it at the top of its module, under a name that is not used again",
+            fix="define it at the top of its module, under a name that is not used again"
+            + (", or let what decorates it use functools.wraps" if local else ""),
         )
 
     def parameters(self, graph: decorators.Graph) -> dict[str, Parameter]:
