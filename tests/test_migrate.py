@@ -261,6 +261,36 @@ def test_two_dags_in_one_file_keep_their_tasks_apart() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("order", "edges", "unread"),
+    [
+        ("c.set_upstream([a, b])", "ac bc", 0),
+        ("a.set_downstream(c)", "ac", 0),
+        ("chain(a, [b, c], d)", "ab ac bd cd", 0),
+        ("baseoperator.chain([a, b], [c, d])", "ac bd", 0),
+        ("for each in [a, b]:\n        each >> c", "", 1),
+        ("a.set_upstream(others())", "", 1),
+        ("a >> Label('x') >> b", "", 2),
+    ],
+)
+def test_the_order_is_read_however_it_is_written(order: str, edges: str, unread: int) -> None:
+    tasks = "".join(f'    {name} = Op(task_id="{name}")\n' for name in "abcd")
+    dag = dag_in(f'with DAG("one"):\n{tasks}    {order}\n')
+    assert (set(dag.edges), len(dag.unread)) == ({(e[0], e[1]) for e in edges.split()}, unread)
+
+
+def test_an_order_that_is_made_while_loading_is_not_guessed(project: Project) -> None:
+    project("0.11.0", ONE_RUN)
+    file = DAG_FOLDER / "space_flights_data_science_dag.py"
+    lines = [line for line in file.read_text().splitlines() if ">>" not in line]
+    call = next(number for number, line in enumerate(lines) if line == "space_flights()")
+    lines.insert(call, "    for one, other in order():\n        one >> other\n")
+    file.write_text("\n".join(lines))
+    assert [note.partition(": ")[2] for note in told(report(), "order")] == [
+        "not known: the order is made here when the file is loaded; whether it stays is not known"
+    ]
+
+
 def test_two_dags_in_one_file_keep_their_order_apart() -> None:
     source = (
         'with DAG("one"):\n    a = Op(task_id="a")\n    b = Op(task_id="b")\n    a >> b\n'

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import html
+import itertools
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -91,6 +92,7 @@ class OldDag:
         tasks: in the order of the file.
         edges: pairs of task_ids, in the order of the file.
         computed: where task_ids stand that are made when the file is loaded.
+        unread: where an order stands of tasks that are known only when the file is loaded.
     """
 
     dag_id: str
@@ -99,6 +101,7 @@ class OldDag:
     tasks: tuple[OldTask, ...]
     edges: tuple[tuple[str, str], ...]
     computed: tuple[SourceLocation, ...]
+    unread: tuple[SourceLocation, ...] = ()
 
 
 @frozen
@@ -187,6 +190,7 @@ class _Dag:
     tasks: list[OldTask] = field(default_factory=list)
     computed: list[SourceLocation] = field(default_factory=list)
     edges: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[SourceLocation] = field(default_factory=list)
 
 
 @frozen
@@ -209,6 +213,7 @@ class _Reader:
         made_by: task_ids by the call that makes the task.
         loose: tasks outside any DAG, and computed ones.
         edges: between tasks, outside any DAG.
+        unread: where an order stands that cannot be read, outside any DAG.
     """
 
     tree: ast.Module
@@ -222,6 +227,7 @@ class _Reader:
     loose: list[OldTask | SourceLocation] = field(default_factory=list)
     made_by: dict[ast.Call, str] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[SourceLocation] = field(default_factory=list)
     _lines: list[str] = field(default_factory=list)
 
     def read(self) -> DagFile:
@@ -246,6 +252,7 @@ class _Reader:
                     tuple(dag.tasks),
                     tuple(dag.edges),
                     tuple(dag.computed),
+                    tuple(dag.unread) or tuple(self.unread),
                 )
                 for dag in self.dags
             ),
@@ -507,15 +514,14 @@ class _Reader:
 
     def _steps(self, value: ast.expr, scope: _Scope) -> tuple[str, ...]:
         """Keep the edges of `a >> b`, and return the tasks that the expression stands for."""
-        edges = self.edges if scope.dag is None else scope.dag.edges
         match value:
             case ast.BinOp(op=ast.RShift()):
                 before, after = self._steps(value.left, scope), self._steps(value.right, scope)
-                edges += [(one, other) for one in before for other in after]
+                self._order(before, after, value, scope)
                 return after
             case ast.BinOp(op=ast.LShift()):
                 after, before = self._steps(value.left, scope), self._steps(value.right, scope)
-                edges += [(one, other) for one in before for other in after]
+                self._order(before, after, value, scope)
                 return before
             case ast.List() | ast.Tuple():
                 return tuple(name for each in value.elts for name in self._steps(each, scope))
@@ -524,11 +530,36 @@ class _Reader:
             case ast.Subscript(value=ast.Name(id=name)):
                 key = self._value(value.slice)
                 found = self.task_of.get((name, key)) if isinstance(key, str) else None
+            case ast.Call(func=ast.Attribute(value=own, attr="set_upstream" | "set_downstream")):
+                here = self._steps(own, scope)
+                there = tuple(name for each in value.args for name in self._steps(each, scope))
+                upstream = value.func.attr == "set_upstream"  # type: ignore[attr-defined]
+                self._order(*((there, here) if upstream else (here, there)), value, scope)
+                return ()
+            case ast.Call() if _last_name(value.func) == "chain":
+                parts = [self._steps(each, scope) for each in value.args]
+                for before, after in itertools.pairwise(parts):
+                    side_by_side = len(before) == len(after) > 1
+                    for one, other in zip(before, after, strict=False) if side_by_side else ():
+                        self._order((one,), (other,), value, scope)
+                    if not side_by_side:
+                        self._order(before, after, value, scope)
+                return ()
             case ast.Call():
                 found = self._task_in(value)
             case _:
                 return ()
         return (found,) if found is not None else ()
+
+    def _order(
+        self, before: tuple[str, ...], after: tuple[str, ...], at: ast.expr, scope: _Scope
+    ) -> None:
+        """Keep that tasks come before others, or that it cannot be read which do."""
+        holder = self if scope.dag is None else scope.dag
+        if before and after:
+            holder.edges += [(one, other) for one in before for other in after]
+        else:
+            holder.unread.append(self._at(at))
 
     # --- values
 

@@ -308,7 +308,7 @@ class _Builder:
         where = SourceLocation(self.file, row + 1, begin + 1)
         if self.problems and self.problems[-1].at == where:
             return
-        template = re.match(r"\{\{.*\}\}[^\s,\]}:]*", line[begin:])
+        template = re.match(r"(?:\{\{.*?\}\}[^\s,\]{}:]*)+", line[begin:])
         shown = quoted(template[0]) if template is not None else '"{{ ... }}"'
         message = "an unquoted { begins a mapping in YAML"
         self.problems.append(Problem("quote-it", message, where, f"quote it: {shown}"))

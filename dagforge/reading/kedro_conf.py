@@ -163,7 +163,7 @@ class KedroConf:
                 if missing is None or not is_of_run or not _add(unknown, missing["name"]):
                     raise LoadError(self._problems(family, found)) from found
                 found = self._try(family, unknown)
-            not_mappings = self._not_mappings(family)
+            not_mappings = [*self._not_mappings(family), *self._not_mappings("globals")]
         if not_mappings:
             raise LoadError(not_mappings)
         return found
@@ -180,6 +180,7 @@ class KedroConf:
             loader = self._loader(family, unknown)
         except (Exception, SystemExit) as error:
             own = [problem for file in self.files("globals") for problem in file.problems]
+            own += self._not_mappings("globals")
             raise LoadError(own or [self.project.failure_of_loader(error)]) from error
         try:
             return dict(loader[family])

@@ -36,6 +36,7 @@ _LINES_SHOWN = 6
 _SETTINGS, _REGISTRY = "settings", "pipeline_registry"
 _REGISTER = "register_pipelines"
 _LOADER_ARGS = "CONFIG_LOADER_ARGS"
+_STRATEGIES = ("soft", "destructive")
 _WRONG_TAG = re.compile(r"'(?P<tag>.+)' is not a valid node tag")
 # What `find_pipelines` of Kedro warns of instead of failing: the pipelines would just be missing.
 _LOST_MODULE = "An error occurred while importing the '"
@@ -98,6 +99,7 @@ class KedroProject:
                 ("default_run_env", arguments.get("default_run_env"), str, "text"),
                 ("custom_resolvers", arguments.get("custom_resolvers"), Mapping, "a mapping"),
                 ("config_patterns", patterns, Mapping, "a mapping"),
+                ("merge_strategy", arguments.get("merge_strategy"), Mapping, "a mapping"),
             ]
             if isinstance(patterns, Mapping):
                 wanted += (
@@ -110,6 +112,15 @@ class KedroProject:
                     "kedro-project",
                     f"{name} is {kind_of(value)}, not {expected}",
                     self.setting_place(name if name.isupper() else _LOADER_ARGS),
+                )
+        strategies = arguments.get("merge_strategy") if isinstance(arguments, Mapping) else None
+        for family, strategy in strategies.items() if isinstance(strategies, Mapping) else ():
+            if strategy not in _STRATEGIES:
+                problems.error(
+                    "kedro-project",
+                    f"merge_strategy of '{family}' cannot be {strategy!r}",
+                    self.setting_place(_LOADER_ARGS),
+                    fix=did_you_mean(str(strategy), _STRATEGIES),
                 )
         problems.raise_errors(LoadError)
 

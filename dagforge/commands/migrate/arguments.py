@@ -142,7 +142,7 @@ def _cron_meaning(pair: Pair) -> Iterator[Note]:
         argument.at,
         'airflow-version = "2.11" in [tool.dagforge], if that is what runs',
     )
-    if isinstance(cron, Cron) and cron.meaning == "trigger":
+    if isinstance(cron, Cron) and cron.meaning == "trigger" and argument.value is not None:
         yield Note(
             "changes",
             "cron_meaning",

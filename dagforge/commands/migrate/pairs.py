@@ -170,9 +170,12 @@ def pair_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     for task in old.doubled:
         message = f"a second task '{task.task_id}': Airflow refuses the file, or runs one of them"
         yield Note("was wrong", "task_id", message, task.at)
-    for task in old.gone:
+    more = len(old.gone) - _SHOWN
+    for number, task in enumerate(old.gone[:_SHOWN], 1):
         message = f"nothing that task '{task.task_id}' runs is in pipeline '{pair.pipeline}'"
-        yield Note("changes", "task_id", f"{message}; there is no such task here", task.at)
+        message += "; there is no such task here"
+        message += f" (and {more} more like it)" if number == _SHOWN and more > 0 else ""
+        yield Note("changes", "task_id", message, task.at)
     yield from grouping_notes(pair, old)
     yield from _order_notes(pair, old)
 
@@ -184,6 +187,9 @@ def _order_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     """
     if pair.file.release is None:
         return
+    for at in pair.old.unread[:1]:
+        message = "the order is made here when the file is loaded; whether it stays is not known"
+        yield Note("not known", "order", message, at)
     at_of: dict[str, OldTask] = {task.task_id: task for task in pair.old.tasks}
     edges = set(pair.old.edges)
     for one, other in sorted(edges):
@@ -200,7 +206,8 @@ def _order_notes(pair: Pair, old: OldIds) -> Iterator[Note]:
     known = set(same.values())
     before = {(a, b) for a, b in edges if a in known and b in known}
     for words, differing in (
-        ("waits for", sorted(new - before)),
+        # What cannot be read may have said so.
+        ("waits for", [] if pair.old.unread else sorted(new - before)),
         ("no longer waits for", sorted(before - new)),
     ):
         for one, other in differing[:_SHOWN]:
