@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from dagforge.conf import Conf, LayeredDocument
 from dagforge.errors import Origin, Problem, Problems
-from dagforge.frontends.words import shown, wrong_type
+from dagforge.frontends.words import check_keys, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset, is_parameter
 from dagforge.reading.scalars import kind_of
@@ -162,6 +162,9 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
     if not isinstance(value.get("shared", False), bool):
         wrong_type(f"'shared' of {what}", value["shared"], "true or false", at / "shared", problems)
         good = False
+    if "type" not in value:
+        # With a type it is Kedro's entry, and its class knows which keys it takes.
+        check_keys(value, _OWN_KEYS, what, at, problems)
     if not good:
         return Dataset(name, at)
     if not {"type", "filepath", "path", "format"} & value.keys():
@@ -184,6 +187,9 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
         load_args=value.get("load_args") or {},
         save_args=value.get("save_args") or {},
     )
+
+
+_OWN_KEYS = ("path", "filepath", "format", "shared", "load_args", "save_args", "metadata")
 
 
 def is_persisted(entry: Mapping[str, Any]) -> bool:

@@ -335,6 +335,14 @@ def _operator_arguments(
         place = Origin(at.source, (*at.path, *path))
         planner.problems.error(code, f"node '{node.name}': {message}", place, fix=fix)
 
+    for name, value in action.arguments.items():
+        setting = planner.target.settings.get(name)
+        if setting is None or setting.scope != "task" or setting.value != "duration":
+            continue
+        # What has its unit in its name is a number of seconds to the operator too.
+        if isinstance(value, str) and setting.unit is None:
+            message = f"'{name}' is passed on as it is, and {describe(value)} is no timedelta"
+            report((name,), "wrong-value", message, "write it under `settings:` beside `operator:`")
     return {
         name: templated_value(value, context, report, (name,))
         for name, value in action.arguments.items()
