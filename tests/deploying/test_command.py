@@ -274,6 +274,16 @@ def test_what_is_no_python_is_not_deployed(root: Path, more: str) -> None:
     assert "this is no Python, so it was edited, cut or not merged: " in ran.err
 
 
+def test_a_pipe_in_the_place_of_a_file(root: Path) -> None:
+    ok(run("deploy", "../bucket"))
+    file = root.parent / "bucket" / "shop_etl.py"
+    file.unlink()
+    os.mkfifo(file)
+    ran = run("deploy", "../bucket")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("../bucket/shop_etl.py: error: it cannot be read: it is no ordinary")
+
+
 def test_urls_of_folders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
     place = root.parent.as_posix()
