@@ -35,7 +35,7 @@ _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 # What is no value but says where one is: a template, a variable, a path, the name of a store.
 _REFERENCE = re.compile(
-    r"\{\{|\{%|\$[({A-Za-z_]|%\(|<[^>]*>|^[\[{<]|^(?:~|\.{1,2})?/|^[a-z][a-z0-9+.-]*://|^arn:"
+    r"\{\{|\{%|\$[({A-Za-z_]|%\(|<[^>]*>|^[\[{<@]|^(?:~|\.{1,2})?/|^[a-z][a-z0-9+.-]*://|^arn:"
     r"|^projects/|^(?:conn|connection|env|file|keyring|kms|op|params|secrets?|sm|ssm|var|vault)[:/.]|^os[.]environ",
     re.IGNORECASE,
 )

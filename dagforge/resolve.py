@@ -9,6 +9,7 @@ the layers again, not data carried along.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -516,7 +517,13 @@ def _read_sections(
             if not isinstance(data, dict):
                 if name == DEFAULT_SECTION or name in pipelines:
                     message = f"section '{name}' must hold settings by name"
-                    problems.error("wrong-type", message, at, at_key=True)
+                    run_on = re.match(r"(\w+):(\S+)", data) if isinstance(data, str) else None
+                    fix = (
+                        f"write a blank after the colon: {run_on[1]}: {run_on[2]}"
+                        if run_on
+                        else None
+                    )
+                    problems.error("wrong-type", message, at, fix=fix, at_key=True)
                 lost[name] = frozenset(target.settings)
                 continue
             where = f"{env} {family}" if package is None else f"{package.name} {env} {family}"

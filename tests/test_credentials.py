@@ -169,6 +169,7 @@ VALUES: list[tuple[str, Any, bool]] = [
     ("password", True, False),
     ("password", "{{ conn.db.password }}", False),
     ("password", "$DB_PASSWORD", False),
+    ("password", "@password.txt", False),
     ("password", "${DB_PASSWORD}", False),
     ("password", "<your password>", False),
     ("password", "***", False),

@@ -355,6 +355,14 @@ def test_defaults_yml_beside_and_above_the_file_hold_too() -> None:
     assert read(AIRFLOW).startswith("default:\n  tags: [all]\n  retries: 2\n  owner: all\n\netl:")
 
 
+def test_defaults_yml_that_is_wrong() -> None:
+    write("defaults.yml", "default_args: 5\n")
+    assert (
+        "defaults.yml:1:1: error: 'default_args' must be a mapping"
+        in import_text(dag(f"a: {{operator: {EMPTY}}}")).err
+    )
+
+
 def test_short_names_of_operators() -> None:
     write(
         "defaults.yml",
@@ -596,7 +604,8 @@ def test_files_that_are_there_are_not_overwritten() -> None:
     write(f"out/{PIPELINES}", "mine: {}\n")
     write("out/dagforge.toml", 'project = "mine"\n')
     ran = import_text(text)
-    assert (ran.code, "[file-exists]" in ran.err) == (1, True)
+    told = "out/conf/base/pipelines.yml: error: this file exists and holds something else"
+    assert (ran.code, told in ran.err) == (1, True)
     assert read(PIPELINES) == "mine: {}\n"
     assert not Path("out", AIRFLOW).exists()
     assert import_text(text, "--force").code == 0

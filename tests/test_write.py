@@ -464,6 +464,16 @@ class TestEdited:
         project.git("add", ".")
         assert project.refuses(A) == self.REFUSED
 
+    @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+    def test_git_was_told_not_to_look(self, project: Project, flag: str) -> None:
+        project.git("init", "-q")
+        project.write(A)
+        project.git("add", ".")
+        project.git("commit", "-q", "-m", "generated")
+        project.git("update-index", flag, "dags/a.py")
+        project.edit("a.py", "load", "train")
+        assert project.refuses(A) == self.REFUSED
+
     def test_ignored_by_git(self, project: Project) -> None:
         project.git("init", "-q")
         project.put("../.gitignore", "dags/\n")

@@ -94,7 +94,7 @@ def dag_factory(files: Sequence[Path], folder: Path, **options: Any) -> None:
     problems = _settled(problems, found, options)
     if any(problem.severity == "error" for problem in problems):
         raise DagForgeError(problems)
-    written = _write(found, here / folder, target, force=options["force"])
+    written = _write(found, folder, target, force=options["force"])
     tell(problems, options, files=[short_path(path) for _, path in written])
     for status, path in written:
         say(f"{status:<10} {short_path(path)}", options)

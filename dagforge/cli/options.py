@@ -356,6 +356,11 @@ def make_request(options: Mapping[str, Any]) -> Request:
         if value is not None:
             params[name] = {"true": True, "false": False}.get(value, value)
     if options.get("fix_borders"):
+        if options.get("jinja_file"):
+            raise click.UsageError(
+                "--fix-borders keeps what tasks hand over by the run, which a template of "
+                "-j/--jinja-file does not tell Kedro"
+            )
         params["memory_borders"] = "fix"
     here = working_folder()
     root = options.get("root") or find_root(here)

@@ -342,7 +342,8 @@ def _with_progress(local: LocalRun, run_locally: Any) -> Outcome:
     if not sys.stderr.isatty():
 
         def tell_line(task_id: str, line: str) -> None:
-            with lock:
+            # Whoever read the lines, such as `head`, may have gone; the run goes on.
+            with lock, contextlib.suppress(OSError):
                 click.echo(f"{task_id:<{width}} | {line}", err=True)
 
         return run_locally(local, tell_line)  # type: ignore[no-any-return]

@@ -139,6 +139,14 @@ def _is_folder(against: str, root: Path) -> bool:
     if not Path(against).is_dir():
         if written_as_path:
             raise UsageError.of("no-comparison", f"there is no folder '{against}'")
+        if Path(against).is_file():
+            repository = find_repository(root)
+            if repository is None or not has_revision(repository, against):
+                raise UsageError.of(
+                    "no-comparison",
+                    f"'{against}' is a file, and neither a revision nor a folder",
+                    fix=f"name its folder, {Path(against).parent.as_posix()}, or a revision",
+                )
         return False
     if not written_as_path:
         repository = find_repository(root)

@@ -13,7 +13,7 @@ from dagforge.deploying.local import LocalFile
 from dagforge.errors import OutputError, Problem, Problems, SourceLocation
 from dagforge.frozen import frozen
 from dagforge.output.folder import is_edited, program_of
-from dagforge.output.manifest import read_manifest
+from dagforge.output.manifest import parse, read_manifest
 
 Action = Literal["new", "changed", "removed", "unchanged"]
 _FORCE = "or replace it with --force"
@@ -126,6 +126,8 @@ def decide(files: Sequence[LocalFile], view: View, scope: Scope) -> tuple[Step, 
             action = "unchanged" if same else "changed"
             if not same:
                 problems.extend(_objections(file, view, scope))
+        if action != "unchanged" and file.manifest is not None:
+            problems.extend(_no_python(file))
         steps.append(Step(file.path, action, stored.version if stored else None, file))
     for path in gone(files, view.inventory, scope):
         stored, entry = view.stored.get(path), view.inventory.files[path]
@@ -143,6 +145,21 @@ def decide(files: Sequence[LocalFile], view: View, scope: Scope) -> tuple[Step, 
         steps.append(Step(path, "removed", stored.version, None))
     problems.raise_errors(OutputError)
     return tuple(sorted(steps, key=lambda step: step.path))
+
+
+def _no_python(file: LocalFile) -> Iterator[Problem]:
+    """Give a problem for a DAG file that Python cannot read: Airflow would show an error."""
+    try:
+        parse(file.content.decode(), file.at.file)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = error.lineno if isinstance(error, SyntaxError) else None
+        says = error.msg if isinstance(error, SyntaxError) else str(error)
+        yield Problem(
+            "edited-file",
+            f"this is no Python, so it was edited, cut or not merged: {says}",
+            replace(file.at, line=line),
+            "make it again with `dagforge create`",
+        )
 
 
 def _objections(file: LocalFile, view: View, scope: Scope) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,7 @@ class FolderBucket:
         """Return a file's content and its checksum, None where there is none."""
         with self._told(path, "read"):
             try:
-                content = (self._root / path).read_bytes()
+                content = _content(self._root / path)
             except FileNotFoundError:
                 return None
             return content, _version(content)
@@ -117,7 +118,7 @@ class FolderBucket:
 
     def _check(self, target: Path, expected: str | None) -> None:
         try:
-            found = _version(target.read_bytes())
+            found = _version(_content(target))
         except FileNotFoundError:
             found = None
         if found != expected:
@@ -161,7 +162,7 @@ class _Listing(Mapping[str, Stored]):
     def __getitem__(self, path: str) -> Stored:
         real = self._paths[path]
         try:
-            content = real.read_bytes()
+            content = _content(real)
         except FileNotFoundError:
             raise KeyError(path) from None
         except OSError as error:
@@ -174,6 +175,12 @@ class _Listing(Mapping[str, Stored]):
 
     def __len__(self) -> int:
         return len(self._paths)
+
+
+def _content(path: Path) -> bytes:
+    if stat.S_ISFIFO(path.stat().st_mode):  # reading it would wait for its other end
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    return path.read_bytes()
 
 
 def _version(content: bytes) -> str:

@@ -166,6 +166,9 @@ def _default_of(source: SourceFile, problems: Problems) -> Part:
         default = Part({})
     shared = Part({})
     for part in source.defaults:
+        args = part.get("default_args")
+        if args is not None and not isinstance(args.value, Mapping):
+            problems.error("import-refused", "'default_args' must be a mapping", args.place)
         shared = merged(part, shared)
     common = shared.get("default_args") or Part({})
     own = default.get("default_args") or Part({})

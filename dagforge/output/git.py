@@ -21,13 +21,14 @@ def held_by_git(folder: Path, paths: Sequence[str]) -> set[str]:
     held: set[str] = set()
     for first in range(0, len(paths), _GIT_PATHS):
         some = paths[first : first + _GIT_PATHS]
-        tracked = ask_git(folder, "ls-files", "-z", "--", *some)
+        listed = ask_git(folder, "ls-files", "-v", "-z", "--", *some)
         changed = ask_git(
             folder, "diff", "--name-only", "--relative", "--no-ext-diff", "-z", "HEAD", "--", *some
         )
-        if tracked is None or changed is None:
+        if listed is None or changed is None:
             return set()
-        held |= tracked - changed
+        # Of another sort are those whose changes git was told not to see (--assume-unchanged).
+        held |= {path[2:] for path in listed if path.startswith("H ")} - changed
     return held
 
 

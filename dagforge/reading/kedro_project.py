@@ -223,9 +223,15 @@ class KedroProject:
             says = message.partition("\n")[0].rstrip(".")
             named = re.search(r"'(?P<name>[\w.]+)' module", says)
             lost = sys.modules.get(named["name"] if named is not None else "")
-            file = Path(getattr(lost, "__file__", None) or self.source)
+            folder = next(iter(getattr(lost, "__path__", ())), str(self.source))
+            file = Path(getattr(lost, "__file__", None) or folder)
             at = SourceLocation(_shown(file, self.root))
-            problems.warn(Problem("kedro-pipelines", f"Kedro leaves something out: {says}", at))
+            fix = None
+            if not hasattr(lost, "create_pipeline") and (Path(folder) / "pipeline.py").is_file():
+                init = _shown(Path(folder) / "__init__.py", self.root)
+                fix = f"write `from .pipeline import create_pipeline` into {init}"
+            message = f"Kedro leaves something out: {says}"
+            problems.warn(Problem("kedro-pipelines", message, at, fix))
 
     @contextlib.contextmanager
     def user_code(self, what: str, module: str = "", name: str = "") -> Iterator[None]:
@@ -299,7 +305,7 @@ class KedroProject:
         if not module or not file.is_file():
             return SourceLocation(_shown(package, self.root))
         text = file.read_text(encoding="utf-8", errors="replace")
-        found = re.search(rf"(?m)^{re.escape(name)}\b", text) if name else None
+        found = re.search(rf"(?m)^(?:async +)?{re.escape(name)}\b", text) if name else None
         if found is None:
             return SourceLocation(_shown(file, self.root))
         return SourceLocation(_shown(file, self.root), text.count("\n", 0, found.start()) + 1, 1)

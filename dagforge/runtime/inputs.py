@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,8 @@ def load_dataset(
         with files.fetched(name) as local:
             if stat is None or local is None:
                 raise _no_data(dataset, files, name)
-            value = load(used, local, what, dataset.load_args)
+            with _located(dataset):
+                value = load(used, local, f"{what} at {files.uri(name)}", dataset.load_args)
             sha256 = checksum(local)[0] if files.is_local else None
         before, stat = stat, files.stat(name)
         if stat == before:
@@ -96,6 +98,20 @@ def load_dataset(
         fix="let only one run at a time write it, or leave it to the store",
         at_key=True,
     )
+
+
+@contextlib.contextmanager
+def _located(dataset: Dataset) -> Iterator[None]:
+    """Say where a dataset is declared that cannot be read or written in here."""
+    try:
+        yield
+    except RunError as error:
+        if all(problem.at is not None for problem in error.problems):
+            raise
+        raise type(error)(
+            replace(problem, at=problem.at or dataset.origin, at_key=problem.at is None)
+            for problem in error.problems
+        ) from error
 
 
 def _no_data(dataset: Dataset, files: Files, name: str) -> StoreError:
@@ -161,7 +177,7 @@ def save_dataset(
     refuse_live(value)
     check_pickle(used, allow_pickle, f"a {type_name(value)}", type(value).__module__)
     files, name = _split(dataset.uri, root)
-    with files.staged("", "".join(Path(name).suffixes)) as staged:
+    with _located(dataset), files.staged("", "".join(Path(name).suffixes)) as staged:
         dump(used, value, staged, f"dataset '{dataset.name}'", dataset.save_args)
         sha256, size = checksum(staged)
         check_current()

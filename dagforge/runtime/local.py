@@ -123,8 +123,8 @@ def _text(word: Any, values: Mapping[str, str]) -> str:
 def run_locally(run: LocalRun, tell: Tell) -> Outcome:
     """Run every task of a plan, several at a time, and return what became of them.
 
-    A task that fails stops those after it; independent ones finish. SIGINT and SIGTERM stop the
-    children and then this.
+    A task that fails stops those after it; independent ones finish. SIGINT, SIGTERM and SIGHUP stop
+    the children and then this.
     """
     if run.jobs < 1:
         raise UsageError.of("bad-jobs", f"--jobs must be at least 1, not {run.jobs}")
@@ -272,7 +272,11 @@ class _Children:
             del number, frame
             self.stop()
 
-        before = {each: signal.signal(each, on_signal) for each in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        # The terminal was closed; who runs it with nohup wants it to go on.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            numbers.append(signal.SIGHUP)
+        before = {each: signal.signal(each, on_signal) for each in numbers}
         try:
             yield
         finally:

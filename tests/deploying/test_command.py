@@ -264,6 +264,26 @@ def test_a_file_without_its_header_is_not_taken_for_gone(root: Path, text: str) 
     assert there(root) == ["shop_etl.py"]
 
 
+@pytest.mark.parametrize("more", ["<<<<<<< HEAD\n", "x = (\n", "x = '\0'\n"])
+def test_what_is_no_python_is_not_deployed(root: Path, more: str) -> None:
+    file = root / "dags" / "shop_etl.py"
+    file.write_text(file.read_text() + more)
+    ran = run("deploy", "../bucket", "--unchecked")
+    assert (ran.code, there(root)) == (1, [])
+    assert ran.err.startswith("dags/shop_etl.py:")
+    assert "this is no Python, so it was edited, cut or not merged: " in ran.err
+
+
+def test_a_pipe_in_the_place_of_a_file(root: Path) -> None:
+    ok(run("deploy", "../bucket"))
+    file = root.parent / "bucket" / "shop_etl.py"
+    file.unlink()
+    os.mkfifo(file)
+    ran = run("deploy", "../bucket")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("../bucket/shop_etl.py: error: it cannot be read: it is no ordinary")
+
+
 def test_urls_of_folders(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
     place = root.parent.as_posix()

@@ -129,6 +129,13 @@ def test_the_overlay_stands_or_falls_with_the_dags(tmp_path: Path) -> None:
     assert f"+++ b/{OVERLAY}" in stale.out
 
 
+def test_a_template_that_starts_kedro_itself_cannot_keep_anything(tmp_path: Path) -> None:
+    root = write_kedro_project(tmp_path, {**IN_MEMORY, "dag.j2": "dag = 1\n"})
+    ran = run_kedro(root, "create", "--fix-borders", "-j", "dag.j2")
+    assert (ran.code, "which a template of -j/--jinja-file" in ran.err) == (2, True), ran.err
+    assert not (root / OVERLAY).exists()
+
+
 def test_a_file_of_the_users_own_stays(tmp_path: Path) -> None:
     files = {**IN_MEMORY, OVERLAY: "mine: {type: MemoryDataset}\n"}
     root = write_kedro_project(tmp_path, files)

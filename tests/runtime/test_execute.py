@@ -223,10 +223,14 @@ def test_metrics(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        ("no_number", {"metric": True}, "is a metric, but its function gave a pandas"),
-        ("good", {"metric": True}, "is a metric, but its function gave a bool"),
-        ("one", {"check": "error"}, "is a check, but its function gave a int"),
-        ("two", {"check": "error"}, "is a check, but its function gave a tuple"),
+        (
+            "no_number",
+            {"metric": True},
+            "is a metric, but its function gave a value of type pandas",
+        ),
+        ("good", {"metric": True}, "is a metric, but its function gave a value of type bool"),
+        ("one", {"check": "error"}, "is a check, but its function gave a value of type int"),
+        ("two", {"check": "error"}, "is a check, but its function gave a value of type tuple"),
     ],
 )
 def test_what_is_no_check_and_no_metric(

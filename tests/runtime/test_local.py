@@ -182,7 +182,7 @@ SLEEPING = WORK.replace(
 )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_children_and_leaves_the_store_whole(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -282,3 +282,20 @@ def test_functions_that_end_their_process_in_odd_ways(tmp_path: Path) -> None:
         assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert "[internal]" not in done.stderr
+
+
+def test_a_dataset_that_cannot_be_read_is_told_where_it_is_declared(tmp_path: Path) -> None:
+    files = {
+        "flows.py": "def count(rows):\n    return len(rows)\n",
+        "data/rows.json": "[1, 2",
+        "conf/base/catalog.yml": "rows: {path: data/rows.json}\n",
+        "conf/base/pipelines.yml": (
+            "sums:\n  nodes:\n    - {name: count, func: 'flows:count', inputs: rows}\n"
+        ),
+    }
+    done = dagforge(write_files(tmp_path, files), "run", "sums")
+    assert done.returncode == 1
+    assert (
+        f"conf/base/catalog.yml:1:1: error: dataset 'rows' at file://{tmp_path}/data/rows.json"
+        " cannot be read as json: JSONDecodeError:" in done.stderr
+    )

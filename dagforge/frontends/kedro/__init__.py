@@ -38,7 +38,8 @@ def registered(conf: KedroConf) -> tuple[list[Definition], tuple[Problem, ...]]:
             problems.error("kedro-pipelines", message, at)
         elif not hasattr(pipeline, "nodes"):
             message = f"{shown(name)} is registered as a {type(pipeline).__name__}, not a pipeline"
-            problems.error("kedro-pipelines", message, at)
+            fix = "call it, so that its pipeline is registered" if callable(pipeline) else None
+            problems.error("kedro-pipelines", message, conf.project.registry_place(), fix=fix)
         else:
             definitions.append(Definition(name, at, {RUNNER: name}))
     _warn_of_local(conf, problems)
