@@ -29,6 +29,11 @@ else:
         fields = dataclasses.fields(made)
         compared = [each.name for each in fields if each.compare]
         values = attrgetter(*compared) if compared else type
+        # As in a dataclass: what says nothing of its hash counts where it is compared.
+        hashed = [
+            each.name for each in fields if (each.compare if each.hash is None else each.hash)
+        ]
+        to_hash = attrgetter(*hashed) if hashed else type
 
         def equal(self: Any, other: object) -> bool:
             if other.__class__ is not self.__class__:
@@ -36,7 +41,7 @@ else:
             return values(self) == values(other)
 
         def hash_of(self: Any) -> int:
-            return hash(values(self))
+            return hash(to_hash(self))
 
         def text(self: Any) -> str:
             shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields if each.repr)

@@ -52,6 +52,19 @@ def data(*arguments: str) -> dict[str, Any]:
     return found
 
 
+def test_a_name_is_all_that_differs(root: Path) -> None:
+    text = (root / PIPELINES).read_text()
+    name = text.partition(":")[0]
+    assert "unchanged" in said() and "changed," not in said()
+    (root / PIPELINES).write_text(text.replace(f"{name}:", "renamed:", 1))
+    assert f"DAG shop-{name} becomes shop-renamed: Airflow takes it for another one" in said()
+    assert run("diff", "--exit-code").code == 3
+    (root / AIRFLOW).write_text(f"{(root / AIRFLOW).read_text()}renamed: {{dag_id: shop-{name}}}\n")
+    assert f"DAG shop-{name} (pipeline renamed, before {name})\n  pipeline {name} -> " in said()
+    write_project(root, {PIPELINES: text, AIRFLOW: f"{POD % 'retries: 1'}{name}: {{dag_id: x}}\n"})
+    assert f"dag_id shop-{name} -> x\n" in said()
+
+
 # --- golden
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pickle
 import sys
@@ -316,3 +317,36 @@ def test_a_run_gives_what_plain_calls_give(tmp_path: Path) -> None:
     assert values["total"] == 2 + 5 + 3
     assert tasks["share"]["metrics"] == {"share": 0.5}
     assert tasks["score"]["parameters"] == {"params:score.limit": 0, "params:score.how": "more"}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "good", "bad"),
+    [
+        (datetime.date, ["2024-01-31"], ["2024-13-01", "monday", 5]),
+        (
+            datetime.datetime,
+            ["2024-01-31T12:00:00", "2024-01-31T12:00:00Z", "2024-01-31 12:00:00+01:00"],
+            ["soon", "2024-01-31T25:00:00"],
+        ),
+    ],
+)
+def test_dates_are_looked_at(annotation: Any, good: list[Any], bad: list[Any]) -> None:
+    schema = schema_of(annotation, None, required=True)
+    assert [fits(value, schema) for value in good] == [True] * len(good)
+    assert [fits(value, schema) for value in bad] == [False] * len(bad)
+
+
+def test_a_pipeline_includes_one_in_python(tmp_path: Path) -> None:
+    write_files(
+        tmp_path,
+        {
+            "conf/base/pipelines.yml": 'one: {python: "flows:one"}\nall: {include: [one]}\n',
+            "flows.py": (
+                "import dagforge\n\n\n@dagforge.node\ndef a(x: int = 1):\n    return x\n\n\n"
+                "@dagforge.pipeline\ndef one():\n    a()\n"
+            ),
+        },
+    )
+    done = command(tmp_path, "show", "all")
+    assert done.returncode == 0, done.stderr
+    assert "pipeline all: 1 task" in done.stdout

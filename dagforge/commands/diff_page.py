@@ -306,6 +306,8 @@ def _dag_lines(
     old, new = change.old, change.new
     if not change.same_id:
         yield style.item(f"dag_id {_pair(old.dag_id, new.dag_id, style)}")
+    elif old.pipeline != new.pipeline:
+        yield style.item(f"pipeline {_pair(old.pipeline, new.pipeline, style)}")
     of_runs = [fact for fact in change.facts if fact.key[0] in RUN_FACTS]
     for fact in of_runs:
         yield style.item(_change_text(fact, style, _meanings(change)))

@@ -334,8 +334,8 @@ def compare_dags(old: DagOutline, new: DagOutline) -> DagChange | None:
         tasks=tasks,
         sums=tuple(_sums(old, new)),
     )
-    empty = DagChange(old, new)
-    return None if change == empty else change
+    names = (old.dag_id, old.pipeline) == (new.dag_id, new.pipeline)
+    return None if names and change == DagChange(old, new) else change
 
 
 def match_tasks(

@@ -26,7 +26,10 @@ _WORDS = {
     "object": "a mapping",
     "null": "null",
 }
-
+_FORMATS = {
+    "date": "a date such as 2024-01-31",
+    "date-time": "a time such as 2024-01-31T12:00:00",
+}
 _TYPES: Mapping[Any, Mapping[str, Any]] = {
     bool: {"type": "boolean"},
     int: {"type": "integer"},
@@ -105,7 +108,20 @@ def fits(value: Any, schema: Mapping[str, Any]) -> bool:
         return True
     import jsonschema_rs
 
-    return bool(jsonschema_rs.is_valid(dict(schema), value))
+    return bool(
+        jsonschema_rs.is_valid(
+            dict(schema), value, validate_formats=True, formats={"date-time": _is_time}
+        )
+    )
+
+
+def _is_time(text: str) -> bool:
+    """Say whether a text is a date and time; as in Airflow, also one without a zone."""
+    try:
+        datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return True
 
 
 def settled(
@@ -208,6 +224,8 @@ def spelled(schema: Mapping[str, Any]) -> str:
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
     text = " or ".join(_WORDS[kind] for kind in kinds)
+    if "format" in schema:
+        text = text.replace(_WORDS["string"], _FORMATS[schema["format"]])
     items = schema.get("items")
     return f"{text} (of which each is {spelled(items)})" if items else text
 
