@@ -107,7 +107,7 @@ def _refuse(
         message,
         place,
         fix=f"give {which} a place in the catalog; or put the nodes into one task; or let DagForge "
-        f"keep {which}: --fix-borders, or `{SETTING}: {FIX}` in the settings",
+        f"keep {which}: `{SETTING}: {FIX}` in the settings, or `create --fix-borders` for once",
     )
 
 

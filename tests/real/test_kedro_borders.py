@@ -30,7 +30,7 @@ def test_memory_at_a_border_is_refused(tmp_path: Path) -> None:
         "  'more_companies' from task 'prepare' to 'join_both'\n"
         "  'more_shuttles' from task 'add_shuttles' to 'join_both'\n"
         "  fix: give them a place in the catalog; or put the nodes into one task; or let DagForge"
-        " keep them: --fix-borders, or `memory_borders: fix` in the settings\n"
+        " keep them: `memory_borders: fix` in the settings, or `create --fix-borders` for once\n"
     )
     assert not (root / "dags").exists()
 
