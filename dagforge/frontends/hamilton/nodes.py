@@ -89,6 +89,16 @@ def wanted_of(
             starts.append(name)
             continue
         what = "is an input" if name in variables else "is computed by no function"
+        others = _variants_of(name, definition)
+        if others:
+            problems.error(
+                "config-no-match",
+                f"{variant}the output {shown(name)} is computed by no function with this config:"
+                f" there is {', '.join(others)}",
+                definition.origin / "outputs" / index,
+                fix="set the config that one of them asks for",
+            )
+            continue
         problems.error(
             "unknown-output",
             f"{variant}the output {shown(name)} {what}",
@@ -331,6 +341,17 @@ class Reader:
                 else f"no function takes the input {shown(name)}",
                 at / name if isinstance(_data(at), dict) else at,
                 fix="take it out" if is_node else did_you_mean(name, known) or "take it out",
+                at_key=True,
+            )
+
+        if definition.variants:
+            return  # one of them may take what this config does not
+        for name in sorted({*definition.datasets} - needed.keys()):
+            self.problems.error(
+                "unknown-input",
+                f"no function takes the dataset {shown(name)}",
+                definition.origin / "datasets" / name,
+                fix=did_you_mean(name, needed.keys() - definition.config.keys()) or "take it out",
                 at_key=True,
             )
 
