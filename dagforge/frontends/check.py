@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -157,12 +158,19 @@ def _check_inputs(
                     near = suggest(name, [*writers, *catalog.names])
                     budget -= len(writers) + len(list(catalog.names))
                 fix = _fix_for_unknown(near, writers, catalog, catalog_file)
+                meant = _PARAMETER.sub("params:", name)
+                if meant != name and meant in catalog.parameters:
+                    fix = f"did you mean {shown(meant)}?"
             problems.error(
                 "unknown-dataset",
                 f"node {shown(node.name)} reads {shown(name)}, which nothing writes",
                 at,
                 fix=fix,
             )
+
+
+# How a parameter is written by those who remember it almost.
+_PARAMETER = re.compile(r"^(?:params?|parameters?)\s*[:.]\s*")
 
 
 def _fix_for_unknown(

@@ -246,6 +246,15 @@ class Registry:
         return self._writers.get(dataset)
 
 
+_SETTINGS_FILE = "put it under the pipeline's name in a settings file such as airflow.yml"
+# What other tools call things, and what stands elsewhere here.
+_HINTS = {
+    **dict.fromkeys(("tasks", "steps", "node"), "write nodes"),
+    **dict.fromkeys(("schedule", "start_date", "catchup", "default_args"), _SETTINGS_FILE),
+    **dict.fromkeys(("retries", "owner", "image", "settings", "dag_id"), _SETTINGS_FILE),
+}
+
+
 def _read_definitions(conf: Conf, problems: Problems) -> dict[str, Definition]:
     definitions: dict[str, Definition] = {}
     for document in conf.pipelines:
@@ -336,7 +345,7 @@ def _front_end_of(definition: Definition, problems: Problems) -> str | None:
         at = definition.origin / key
         known = [*folder_by_key, "description"]
         message = f"{what} has no key {shown(key)}"
-        fix = did_you_mean(key, known)
+        fix = _HINTS.get(key) or did_you_mean(key, known)
         problems.error("unknown-key", message, at, fix=fix, at_key=True)
     description = body.get("description")
     if description is not None and not isinstance(description, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from dagforge.errors import Origin, Problems, did_you_mean
@@ -77,9 +78,14 @@ def _without_blank(mapping: Mapping[str, Any]) -> str | None:
 
 
 def check_keys(
-    mapping: Mapping[str, Any], known: Iterable[str], what: str, at: Origin, problems: Problems
+    mapping: Mapping[str, Any],
+    known: Iterable[str],
+    what: str,
+    at: Origin,
+    problems: Problems,
+    hints: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Report the keys that are not among those known."""
+    """Report the keys that are not among those known; `hints` say what others are called here."""
     names = list(known)
     for key in mapping:
         if key not in names:
@@ -87,6 +93,6 @@ def check_keys(
                 "unknown-key",
                 f"{what} has no key {shown(key)}",
                 at / key,
-                fix=did_you_mean(key, names),
+                fix=hints.get(key) or did_you_mean(key, names),
                 at_key=True,
             )

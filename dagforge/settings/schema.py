@@ -216,6 +216,7 @@ _MISPLACED = {
 _PATTERN_FIXES = {
     r"\S": "say why",
     r"^\S+$": "write each word of the command by itself, such as [uv, run, kedro]",
+    "^[^/%&><]*$": "leave out /, %, &, < and >, which Prefect does not take in names",
     "^[0-9]+([.][0-9]+)*$": 'write a release such as "10.11"',
     r"^(downstream|upstream|absolute|\w+([.]\w+)+)$": "write downstream, upstream, absolute or an "
     "import path",

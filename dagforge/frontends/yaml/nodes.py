@@ -38,6 +38,18 @@ _KEYS = (
 )
 _SEVERITIES = ("error", "warning")
 _KNOWN = frozenset(_KEYS)
+_SETTING = "put it under `settings:`, which a node may have"
+# What other tools and the settings call things.
+_HINTS = {
+    **dict.fromkeys(("depends_on", "dependencies", "upstream", "needs", "requires"), "write after"),
+    **dict.fromkeys(("function", "callable", "python_callable"), "write func"),
+    **dict.fromkeys(("script", "cmd", "bash_command"), "write command"),
+    **dict.fromkeys(("retries", "retry_delay", "execution_timeout", "owner", "pool"), _SETTING),
+    **dict.fromkeys(("image", "env_vars", "queue", "trigger_rule", "priority_weight"), _SETTING),
+    "schedule": "put it under the pipeline's name in a settings file such as airflow.yml",
+    "machine": "tag it: tags: [machine:NAME]",
+    "group": "tag it: tags: [airflow:NAME]",
+}
 
 
 def read_node_list(definition: Definition) -> NodesRead:
@@ -126,7 +138,7 @@ class _NodeReader:
         if name is None:
             self.complete = False
         if not item.keys() <= _KNOWN:
-            check_keys(item, _KEYS, self.what, self.at, self.problems)
+            check_keys(item, _KEYS, self.what, self.at, self.problems, _HINTS)
         action = self._action()
         inputs, arguments = self._inputs()
         outputs = self._outputs()
