@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from types import ModuleType
 
+_DEFINED = re.compile(rb"^(?:async[ \t]+)?def[ \t]+([^\s(]+)", re.MULTILINE).findall
 _ON_PURPOSE = ("overload", "register", "setter", "getter", "deleter")
 
 
@@ -18,18 +20,23 @@ def defined_twice(module: ModuleType) -> list[tuple[str, int, int]]:
     if file is None or not file.endswith(".py"):
         return []
     try:
-        tree = ast.parse(Path(file).read_bytes())
+        text = Path(file).read_bytes()
+        # To parse a large module takes half as long as Hamilton takes to make a graph of it.
+        names = _DEFINED(text)
+        if len(names) == len({*names}):
+            return []
+        tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError):
         return []
     lines: dict[str, list[int]] = {}
     for each in tree.body:
         if not isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
-        names = {
+        decorators = {
             part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "")
             for decorator in each.decorator_list
             for part in ast.walk(decorator)
         }
-        if not each.name.startswith("_") and names.isdisjoint(_ON_PURPOSE):
+        if not each.name.startswith("_") and decorators.isdisjoint(_ON_PURPOSE):
             lines.setdefault(each.name, []).append(each.lineno)
     return [(name, found[0], found[-1]) for name, found in lines.items() if len(found) > 1]

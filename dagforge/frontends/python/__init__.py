@@ -196,7 +196,7 @@ class _Reader:
                 f" {_at(other.called, self.registry).location()}",
                 _at(call.called, self.registry),
                 fix=f'give this call a name: {name}.with_options(name="{name}_2")(...)'
-                if call.called != other.called
+                if call.called != other.called or not function
                 else f"give each call a name of its own: {name}.with_options(name=...)(...), or an"
                 " inner pipeline that is called twice a namespace: .with_options(namespace=...)",
             )
