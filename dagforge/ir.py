@@ -174,6 +174,7 @@ class Grouping:
         tasks: task name to nodes (or modules), for `map`.
         names: name for a memory group, by the name of its first node.
         origin: where it was set, None for the default.
+        named_at: where each of `names` was set.
     """
 
     by: str = "tags"
@@ -181,6 +182,7 @@ class Grouping:
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
+    named_at: Mapping[str, Origin | None] = field(default_factory=dict)
 
 
 @frozen

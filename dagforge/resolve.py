@@ -309,7 +309,9 @@ class Settings:
                 at=at,
                 fix=did_you_mean(by, GROUPINGS),
             )
-        return Grouping(by, prefixes, names=data.get("group_names", {}), origin=at)
+        names = data.get("group_names", {})
+        named_at = {name: self.place(("group_names", name), self.dag_layers) for name in names}
+        return Grouping(by, prefixes, names=names, origin=at, named_at=named_at)
 
 
 @frozen

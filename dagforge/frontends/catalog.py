@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from dagforge.conf import Conf, LayeredDocument
-from dagforge.errors import Origin, Problem, Problems
+from dagforge.errors import Origin, Problem, Problems, did_you_mean
 from dagforge.frontends.words import check_keys, shown, wrong_type
 from dagforge.frozen import frozen
 from dagforge.ir import Dataset, is_parameter
@@ -167,6 +167,8 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
         check_keys(value, _OWN_KEYS, what, at, problems)
     if not good:
         return Dataset(name, at)
+    if "format" in value:
+        _check_format(value["format"], at / "format", problems)
     if not {"type", "filepath", "path", "format"} & value.keys():
         problems.error(
             "missing-key",
@@ -190,6 +192,28 @@ def _dataset(name: str, value: Any, at: Origin, problems: Problems) -> Dataset:
 
 
 _OWN_KEYS = ("path", "filepath", "format", "shared", "load_args", "save_args", "metadata")
+
+
+FORMATS = frozenset(
+    {
+        *("ref", "npy", "bytes", "text", "image", "json", "jsonl", "joblib", "pickle", "csv"),
+        *("parquet", "excel", "arrow", "arrow-parquet", "pandas-parquet", "pandas-arrow"),
+        *("series-parquet", "series-arrow", "polars-parquet"),
+    }
+)
+"""Names of the formats that tasks know; a package in their image can add others."""
+
+
+def _check_format(name: str, at: Origin, problems: Problems) -> None:
+    """Warn of a format that no task has unless its image brings it; Kedro's classes have a dot."""
+    if name in FORMATS or "." in name:
+        return
+    from importlib.metadata import entry_points
+
+    known = FORMATS | {point.name for point in entry_points(group="dagforge.formats")}
+    if name not in known:
+        near = did_you_mean(name, known) or "the tasks need a package that brings it"
+        problems.warn(Problem("unknown-format", f"there is no format {shown(name)}", at, near))
 
 
 def is_persisted(entry: Mapping[str, Any]) -> bool:

@@ -329,22 +329,23 @@ def _check_memory_names(context: Context, heads: Mapping[str, int], problems: Pr
     for head in heads:
         heads_by_name.setdefault(context.by.names.get(head, head), []).append(head)
     for name in sorted(context.by.names.keys() - heads.keys() - left_out):
+        at = context.by.named_at.get(name) or context.by.origin
         if name in known:
             message = f"node '{name}' is not the first node of a group in memory"
             problems.error(
                 "unknown-node",
                 f"{message}, so it gives no group a name",
-                context.by.origin,
+                at,
                 fix=did_you_mean(name, heads),
             )
         else:
-            _report_unknown(name, heads, context.by.origin, context, problems)
+            _report_unknown(name, heads, at, context, problems)
     for name, alike in sorted(heads_by_name.items()):
         if len(alike) > 1:
             problems.error(
                 "group-name",
                 f"the groups that begin with {quoted(sorted(alike))} are both named '{name}'",
-                context.by.origin,
+                next(filter(None, map(context.by.named_at.get, alike)), context.by.origin),
                 fix="give each group a name of its own",
             )
 

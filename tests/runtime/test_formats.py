@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from dagforge.frontends.catalog import FORMATS
 from dagforge.runtime import formats
 from dagforge.runtime.errors import RunError
 from dagforge.runtime.files import Files
@@ -433,3 +434,7 @@ def test_no_value_fails_its_description() -> None:
 
 def test_every_built_in_format_has_a_name_of_its_own() -> None:
     assert len({each.name for each in BUILT_IN}) == len(BUILT_IN)
+
+
+def test_the_compiler_knows_the_formats_of_tasks() -> None:
+    assert {each.name for each in formats.BUILT_IN} == FORMATS
