@@ -17,6 +17,7 @@ SLOW = frozenset(
         "runtime/test_object_stores.py",
         "runtime/test_report_runs.py",
         "runtime/test_runs.py",
+        "test_advise_search.py",
         "test_ci.py",
         "test_credentials.py",
         "test_diff.py",
