@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from dagforge.errors import Origin, PipelineError, Problems, did_you_mean
+from dagforge.errors import Origin, PipelineError, Problems, UsageError, did_you_mean
 from dagforge.ir import Node, Pipeline, Selection
 from dagforge.order import edges_between, nodes_by_name, quoted, smallest_first
 
@@ -40,19 +40,22 @@ def select(
     Raises:
         PipelineError: `[unknown-node]`, `[unknown-tag]`, `[empty-selection]`, or `[block-parted]`
             for a block that is cut.
+        UsageError: the same, where the command line asks for it.
     """
     whole = replace(pipeline, name=name if name is not None else pipeline.name)
     if not selection:
         return whole
     problems = Problems()
+    # What the command line asks for in vain is its own mistake.
+    kind = UsageError if origin is None else PipelineError
     _check_words(pipeline, selection, origin, problems)
-    problems.raise_errors(PipelineError)
+    problems.raise_errors(kind)
     nodes = nodes_by_name(pipeline)
     pairs = [(earlier, later) for earlier, later, _ in edges_between(nodes)]
     kept_by = _kept_by(nodes, pairs, selection)
     kept = set.intersection(*kept_by.values())
     _check_kept(pipeline, nodes, kept, kept_by, selection, origin, problems)
-    problems.raise_errors(PipelineError)
+    problems.raise_errors(kind)
     after_of = _order_kept(len(nodes), pairs, kept)
     names = {nodes[number].name for number in kept}
     number_of = {node.name: number for number, node in enumerate(nodes)}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagforge.errors import Origin, PipelineError
+from dagforge.errors import Origin, PipelineError, UsageError
 from dagforge.ir import Node, Pipeline, Selection
 from dagforge.order import topological_order
 from dagforge.select import select
@@ -139,7 +139,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("selection", "origin", "expected"), ERRORS)
 def test_errors(selection: Selection, origin: Origin | None, expected: str) -> None:
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(UsageError if origin is None else PipelineError) as caught:
         select(CHAIN, selection, origin=origin)
     assert str(caught.value) == expected
 
@@ -148,7 +148,7 @@ def test_a_block_is_taken_whole_or_not_at_all() -> None:
     whole = pipeline(node("a", block="fan"), node("b", block="fan"), node("c"))
     assert shape(select(whole, Selection(nodes=("a", "b")))) == ["a", "b"]
     assert shape(select(whole, Selection(nodes=("c",)))) == ["c"]
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(UsageError) as caught:
         select(whole, Selection(nodes=("a", "c")))
     assert str(caught.value) == (
         "error: the selection leaves 'b' out of block 'fan', whose nodes only work together"
