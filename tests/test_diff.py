@@ -377,6 +377,17 @@ def test_generated_files_tell_what_a_revision_tells(
     }
 
 
+def test_generated_files_tell_that_a_task_does_something_else(root: Path) -> None:
+    write_files(root)
+    pipelines = (root / PIPELINES).read_text(encoding="utf-8")
+    (root / PIPELINES).write_text(pipelines.replace("team.etl:clean", "team.etl:tidy"))
+    [dag] = data("dags")["changed"]
+    [(task_id, [change])] = dag["tasks"]["changed"].items()
+    assert (task_id, change["key"]) == ("clean", ["contract"])
+    assert change["old"].split("-")[0] == change["new"].split("-")[0]
+    assert "task clean: contract " in said("dags")
+
+
 def test_files_of_others_are_left_out(root: Path) -> None:
     write_files(root)
     (root / "dags/by_hand.py").write_text("import os\n")

@@ -395,10 +395,14 @@ def _dag_facts(old: DagOutline, new: DagOutline) -> list[Change]:
 def _task_changes(
     old: DagOutline, new: DagOutline, one: TaskOutline, other: TaskOutline, common: Iterable[Key]
 ) -> tuple[Change, ...]:
-    if not common and one.facts == other.facts and one.sizes == other.sizes:
-        return ()
-    keys = dict.fromkeys((*common, *other.facts, *one.facts))
     changes = []
+    # Of a generated file this is all that is known of what its nodes do.
+    by_file = not (old.nodes and new.nodes) and one.nodes == other.nodes
+    if by_file and one.contract and other.contract not in ("", one.contract):
+        changes.append(Change(("contract",), one.contract, other.contract))
+    if not common and one.facts == other.facts and one.sizes == other.sizes:
+        return tuple(changes)
+    keys = dict.fromkeys((*common, *other.facts, *one.facts))
     for key in keys:
         before = one.facts.get(key, old.common.get(key, NOTHING))
         after = other.facts.get(key, new.common.get(key, NOTHING))
