@@ -96,7 +96,9 @@ OWN: dict[str, list[Pair]] = {
     "task_run_name": [(TEXTS[0], None), CALLABLE],
     "triggers": [([CALLABLE[0]], [CALLABLE[1]])],
     "asset_deps": [(["s3://bucket/__import__"], None)],
+    "deployment_name": [(text, None) for text in TEXTS if text and not set(text) & set("/%&<>")],
     "work_pool_name": [(text, None) for text in TEXTS[:-1]],
+    "work_queue_name": [(text, None) for text in TEXTS[:-1]],
 }
 # They exclude others, or are no argument of their own.
 LEFT_OUT = {"parameters", "cache_key_fn"}
