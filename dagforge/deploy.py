@@ -155,13 +155,17 @@ def deploy(
 
 
 def _look(files: Sequence[LocalFile], bucket: Bucket, scope: Scope) -> _Look:
-    """Return what there is in the bucket: one listing, and what it does not tell."""
-    root = bucket.list("")
-    own = path_of(scope.project)
-    inventory = Inventory(scope.project)
-    own_version = None
-    if own in root:
+    """Return what there is in the bucket: one listing, and what it does not tell.
+
+    The inventory is read before: who changes objects has changed the inventory first, so what is
+    judged from a listing that shows a part of it meets another version of the inventory.
+    """
+    try:
         inventory, own_version = _own_inventory(bucket, scope)
+    except StoreFailure:
+        bucket.list("")  # where nothing can be reached, this says it of the bucket
+        raise
+    root = bucket.list("")
     wanted = [*(file.path for file in files), *gone(files, inventory, scope)]
     stored = _stored(bucket, root, wanted)
     view = View(bucket.url, stored, inventory, {})
@@ -173,9 +177,14 @@ def _look(files: Sequence[LocalFile], bucket: Bucket, scope: Scope) -> _Look:
         else:
             contents[path] = answer[0]
             stored[path] = Stored(answer[1])
-    versions = {path: root[path].version for path in root if is_inventory(path)}
     view = View(bucket.url, stored, inventory, contents)
-    return _Look(view, versions, own_version)
+    return _Look(view, _inventories(root), own_version)
+
+
+def _inventories(listed: Mapping[str, Stored]) -> dict[str, str]:
+    """Return the versions of all projects' inventories; one that has gone meanwhile is nobody's."""
+    found = {path: listed.get(path) for path in listed if is_inventory(path)}
+    return {path: stored.version for path, stored in found.items() if stored is not None}
 
 
 def _stored(bucket: Bucket, root: Mapping[str, Stored], paths: Iterable[str]) -> dict[str, Stored]:
@@ -329,9 +338,7 @@ class _Deployment:
             raise _ElsewhereError
         if not is_new(self.files, inventory):
             return
-        listed = self.bucket.list(INVENTORIES)
-        versions = {path: listed[path].version for path in listed if is_inventory(path)}
-        look = replace(self.look, versions=versions)
+        look = replace(self.look, versions=_inventories(self.bucket.list(INVENTORIES)))
         try:
             _refuse_taken(self.files, self.bucket, look, known=self.look.versions.items())
         except OutputError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dagforge.deploying.bucket import Stored
+from dagforge.deploying.folder import FolderBucket
 from dagforge.deploying.local import LocalFile
 from dagforge.errors import DagForgeError
 from tests.deploying.stores import QUICK, Store, dag, fresh, run_deploy, s3_store
@@ -89,6 +91,27 @@ def test_two_deployments_of_one_project_at_once(store: Store, rounds: int) -> No
         assert {path: entry.hashes for path, entry in inventory.files.items()} == {
             file.path: (file.sha256,) for file in (first, second)[wanted.index(there)]
         }
+
+
+def test_a_deployment_between_two_looks_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other one added after the listing is not left behind, owned by nobody."""
+    store = Store((tmp_path / "dags").as_posix())
+    run_deploy(store, dag("a"))
+    listed, listings = FolderBucket.list, []
+
+    def listed_before_the_other(bucket: FolderBucket, folder: str) -> Mapping[str, Stored]:
+        listings.append(folder)
+        found = listed(bucket, folder)
+        if len(listings) == 1:
+            run_deploy(store, dag("a"), dag("f"))
+        return found
+
+    monkeypatch.setattr(FolderBucket, "list", listed_before_the_other)
+    run_deploy(store, dag("a"), dag("g"))
+    assert store.objects().keys() == {"a.py", "g.py"}
+    assert store.inventory().files.keys() == {"a.py", "g.py"}
 
 
 def test_two_projects_that_want_one_dag_id_at_once(store: Store, rounds: int) -> None:

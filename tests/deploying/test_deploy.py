@@ -434,14 +434,19 @@ def test_a_failure_that_can_be_told_lets_the_next_one_in(bucket: Store) -> None:
 
 
 def test_read_only_credentials(store: Store) -> None:
+    where, fix = ".dagforge/shop.lock", "may list, read, write and delete objects in it"
     if not store.proxy.endpoint:
         root = Path(store.url)
         root.mkdir()
         (root / ".dagforge").write_text("in the way")
+        where, fix = (
+            ".dagforge/shop.json",
+            "move the file away that stands where a folder is needed",
+        )
     store.proxy.refuse = lambda method: method != "GET"
     (problem,) = refused(lambda: run_deploy(store, dag("a")))
-    assert problem.startswith(f"{store.url}/.dagforge/shop.lock: error: it cannot be ")
-    assert "may list, read, write and delete objects in it" in problem
+    assert problem.startswith(f"{store.url}/{where}: error: it cannot be ")
+    assert fix in problem
     store.proxy.reset()
     assert store.objects() == ({} if store.proxy.endpoint else {".dagforge": b"in the way"})
 

@@ -68,13 +68,13 @@ class Airflow:
             yield log
         finally:
             process.terminate()
-            try:
+            # How it stops is Airflow's affair; a busy scheduler takes its time.
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            finally:
-                # What it has started itself and left behind.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            # What it has started itself and left behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return what the database answers."""

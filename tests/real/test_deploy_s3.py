@@ -67,7 +67,7 @@ def test_two_thousand_files(store: Store) -> None:
     listings = store.proxy.count("GET", name=r"^\?list-type")
     assert listings == MANY // 1000 + 1
     assert [request.method for request in store.proxy.requests] == ["GET"] * (listings + 1)
-    assert store.proxy.names("GET")[-1].endswith("/.dagforge/shop.json")
+    assert store.proxy.names("GET")[0].endswith("/.dagforge/shop.json")
 
     store.proxy.reset()
     changed = [dag("d0007", 2), *files[:7], *files[8:-1]]
