@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,9 +13,6 @@ from dagforge.cli.options import (
     project_options,
     talk_options,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +16,6 @@ from dagforge.cli.options import (
     target_options,
 )
 from dagforge.cli.talk import say_more, tell
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

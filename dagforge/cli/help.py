@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from dagforge.cli.options import completing
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(name="help")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dagforge.cli.options import PathType, completing, quiet_option
 from dagforge.cli.talk import say
 from dagforge.commands.folders import short_path, working_folder
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from dagforge.cli.options import make_request, project_options, talk_options, target_options
 from dagforge.cli.talk import say_more
 from dagforge.errors import DagForgeError
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,10 +16,6 @@ from dagforge.cli.options import (
     target_options,
 )
 from dagforge.cli.talk import say_more, tell
-
-if TYPE_CHECKING:
-    pass
-
 
 STAGES = ("pipeline", "groups", "settings", "plan")
 

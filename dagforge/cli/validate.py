@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,9 +17,6 @@ from dagforge.cli.options import (
     template_options,
 )
 from dagforge.cli.talk import progress_bar, say, say_more, tell
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(cls=OfPipelines)
