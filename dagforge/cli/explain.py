@@ -9,6 +9,7 @@ import click
 
 from dagforge.cli.options import (
     completing,
+    format_option,
     make_request,
     project_options,
     settings_options,
@@ -23,7 +24,7 @@ from dagforge.cli.talk import say_more, tell
 @project_options
 @target_options
 @settings_options
-@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@format_option
 @talk_options
 def explain(path: str, form: str, **options: Any) -> None:
     """Say where a setting comes from, the winner first.

@@ -201,6 +201,11 @@ settings_options = with_options(
 )
 
 
+format_option = click.option(
+    "--format", "form", type=click.Choice(("text", "json")), default="text"
+)
+
+
 say_options = with_options(
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say more."),

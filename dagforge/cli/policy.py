@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from dagforge.cli.options import make_request, project_options, talk_options, target_options
+from dagforge.cli.options import (
+    format_option,
+    make_request,
+    project_options,
+    talk_options,
+    target_options,
+)
 from dagforge.cli.talk import say_more
 from dagforge.errors import DagForgeError
 
@@ -14,7 +20,7 @@ from dagforge.errors import DagForgeError
 @click.command()
 @project_options
 @target_options
-@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@format_option
 @talk_options
 def policy(form: str, **options: Any) -> None:
     """List the rules in force, where each stands, and the exceptions from them.

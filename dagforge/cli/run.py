@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dagforge.cli.options import (
+    format_option,
     make_request,
     one_pipeline,
     parse_params,
@@ -405,7 +406,7 @@ def runs() -> None:
 
 def _history_options(function: Any) -> Any:
     for option in (
-        click.option("--format", "form", type=click.Choice(("text", "json")), default="text"),
+        format_option,
         store_option,
         target_options,
         project_options,

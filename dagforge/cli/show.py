@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dagforge.cli.options import (
+    format_option,
     make_request,
     one_pipeline,
     project_options,
@@ -23,7 +24,7 @@ STAGES = ("pipeline", "groups", "settings", "plan")
 @click.command(name="list")
 @project_options
 @target_options
-@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@format_option
 @talk_options
 def list_(**options: Any) -> None:
     """List the pipelines, with their nodes, tasks and schedule.
@@ -52,7 +53,7 @@ def list_(**options: Any) -> None:
     show_default=True,
     help="What to show: the pipeline as loaded, its tasks, its settings, or the whole plan.",
 )
-@click.option("--format", "form", type=click.Choice(("text", "json")), default="text")
+@format_option
 @project_options
 @target_options
 @settings_options
