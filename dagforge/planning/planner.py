@@ -90,9 +90,7 @@ def reporter(
         at = settings.place((name, *path), layers)
         if at is None and found and found[0].layer in settings.top:
             message = f"{found[0].layer.label}: {message}"
-        problem = Problem(
-            code, message, at, fix, at_key=code in ("unknown-setting", "bad-resource")
-        )
+        problem = Problem(code, message, at, fix, at_key=code in _AT_KEY)
         # Tasks share most of their settings: what is wrong with one is said once.
         if problem not in problems.found:
             problems.extend([problem])
