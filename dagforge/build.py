@@ -30,6 +30,7 @@ from dagforge.errors import (
     did_you_mean,
 )
 from dagforge.frontends import registry
+from dagforge.frontends.parameters import dotted
 from dagforge.frozen import frozen
 from dagforge.group import group
 from dagforge.ir import NodeGroup, Pipeline, Selection
@@ -628,19 +629,14 @@ def command_of(request: Request, dag: DagPlan, target: Target, project: Project)
     ):
         if names:
             words += [option, ",".join(sorted(names))]
-    words += [word for pair in sorted(_flat(request.params)) for word in ("--params", pair)]
+    pairs = (
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in dotted(request.params)
+    )
+    words += [word for pair in sorted(pairs) for word in ("--params", pair)]
     for option, path in (("--templates", request.templates), ("--jinja-file", request.jinja_file)):
         if path is not None:
             words += [option, _relative(path, request.root)]
     return shlex.join(words)
-
-
-def _flat(params: Mapping[str, Any], above: str = "") -> Iterator[str]:
-    for key, value in params.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}={json.dumps(value, ensure_ascii=False)}"
 
 
 def _relative(path: Path, root: Path) -> str:

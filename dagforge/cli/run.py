@@ -282,7 +282,7 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
     Raises:
         UsageError: with all of them.
     """
-    from dagforge.frontends.parameters import ABSENT, value_at
+    from dagforge.frontends.parameters import ABSENT, dotted, value_at
     from dagforge.ir import is_parameter
 
     read = {name for node in pipeline.nodes for name in node.inputs if is_parameter(name)}
@@ -291,7 +291,7 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
     if "parameters" in read:
         return
     unknown = []
-    for name in _leaves(given):
+    for name, _ in dotted(given):
         parts = name.split(".")
         above = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
         below = any(each.startswith(f"{name}.") for each in names)
@@ -306,17 +306,6 @@ def _check_known(pipeline: Pipeline, given: Mapping[str, Any], declared: Mapping
             )
             for name in unknown
         )
-
-
-def _leaves(values: Mapping[str, Any], above: str = "") -> list[str]:
-    """Return the dotted names of what is given, mappings by what is in them."""
-    found = []
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found += _leaves(value, f"{above}{key}.")
-        else:
-            found.append(f"{above}{key}")
-    return found
 
 
 def new_run_id() -> str:
